@@ -1,0 +1,17 @@
+//! What every process of the box does with its service manager: settings with file and line in the error, log to journald or
+//! the terminal, readiness and watchdog, hardening of the process itself, and the status record that `health` reads.
+//!
+//! Without systemd each of these has a plain fallback, so a process also runs from a terminal.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod harden;
+mod log;
+mod publish;
+mod settings;
+mod supervise;
+
+pub use harden::harden;
+pub use log::start_log;
+pub use publish::{StatusFile, StatusReadError, now_ms, read_status};
+pub use settings::{SettingsError, load, parse};
+pub use supervise::Supervisor;

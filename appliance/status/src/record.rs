@@ -1,0 +1,162 @@
+//! The status record each process publishes. Counters end in `_total`; gauges carry their unit.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{HoldReason, RejectReason, UploadFailure};
+
+/// Version of [`StatusRecord`]; readers refuse what they do not know.
+pub const STATUS_VERSION: u16 = 1;
+
+/// The processes of the box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Process {
+    /// DICOM SCP on the scanner side.
+    Receiver,
+    /// The de-identifier.
+    Deid,
+    /// The uploader on the WAN side.
+    Uplink,
+    /// Verdict, LEDs, report.
+    Health,
+}
+
+impl Process {
+    /// The name used for units, status records and log identifiers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Receiver => "receiver",
+            Self::Deid => "deid",
+            Self::Uplink => "uplink",
+            Self::Health => "health",
+        }
+    }
+}
+
+/// Where a process stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunState {
+    /// Not yet serving.
+    #[default]
+    Starting,
+    /// Serving.
+    Ready,
+    /// Serving, but its store failed and is being re-verified.
+    Degraded,
+    /// Ending on request.
+    Stopping,
+}
+
+/// One process's record: written whole and atomically, read by `health`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusRecord<T> {
+    /// [`STATUS_VERSION`].
+    pub version: u16,
+    /// When this record was made, ms since the Unix epoch.
+    pub updated_ms: u64,
+    /// When the process started, ms since the Unix epoch.
+    pub started_ms: u64,
+    /// Where the process stands.
+    pub state: RunState,
+    /// The process's own counters.
+    pub body: T,
+}
+
+/// Counters of the receiver.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReceiverStatus {
+    /// Associations accepted.
+    pub associations_total: u64,
+    /// Associations or operations refused, by reason.
+    pub refused_total: BTreeMap<RejectReason, u64>,
+    /// Instances answered 0000H (durable).
+    pub instances_total: u64,
+    /// Bytes of those instances.
+    pub bytes_total: u64,
+    /// Associations open now.
+    pub associations_open: u32,
+    /// True while instances are refused because the disk is short.
+    pub disk_short: bool,
+    /// Per configured scanner (its ordinal; 0 = not configured by name): last instance accepted, ms since the Unix epoch.
+    pub last_instance_ms: BTreeMap<u16, u64>,
+}
+
+/// Counters of the de-identifier.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeidStatus {
+    /// Objects taken from the intake.
+    pub taken_total: u64,
+    /// Objects released.
+    pub released_total: u64,
+    /// Objects held, by reason, since the start.
+    pub held_total: BTreeMap<HoldReason, u64>,
+    /// Objects in quarantine now, by reason.
+    pub quarantine_objects: BTreeMap<HoldReason, u64>,
+    /// Size of the quarantine, bytes.
+    pub quarantine_bytes: u64,
+    /// Objects that wait in the intake.
+    pub inbox_objects: u64,
+    /// Items in the intake set aside because their record was damaged.
+    pub damaged_total: u64,
+    /// Workers that died on an object.
+    pub worker_deaths_total: u64,
+}
+
+/// How uplink last found the hub.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HubLink {
+    /// Not tried yet.
+    #[default]
+    Unknown,
+    /// The last exchange succeeded.
+    Connected,
+    /// The last attempt failed.
+    Unreachable,
+    /// TLS found another certificate than the pinned one: the network path is intercepted.
+    Intercepted,
+}
+
+/// Where the box's enrolment stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EnrolmentState {
+    /// No certificate yet.
+    #[default]
+    None,
+    /// Certificate valid.
+    Enrolled,
+    /// Certificate expired or revoked.
+    Refused,
+}
+
+/// Counters of the uplink.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UplinkStatus {
+    /// Objects that wait for a receipt.
+    pub queue_objects: u64,
+    /// Their size, bytes.
+    pub queue_bytes: u64,
+    /// Age of the oldest, seconds.
+    pub queue_oldest_age_seconds: u64,
+    /// Objects whose receipt matched.
+    pub uploaded_total: u64,
+    /// Failed attempts, by reason.
+    pub failures_total: BTreeMap<UploadFailure, u64>,
+    /// Objects the hub refused for good and that stay on the box.
+    pub refused_objects: u64,
+    /// How the hub was last found.
+    pub hub: HubLink,
+    /// Enrolment.
+    pub enrolment: EnrolmentState,
+    /// Last matching receipt, ms since the Unix epoch; 0 = never.
+    pub last_receipt_ms: u64,
+    /// End of the device certificate's validity, ms since the Unix epoch; 0 = none.
+    pub certificate_not_after_ms: u64,
+}

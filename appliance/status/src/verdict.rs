@@ -1,0 +1,278 @@
+//! One verdict, computed in one place: LEDs and fleet page show the same words.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{DeidStatus, EnrolmentState, HubLink, ReceiverStatus, RunState, StatusRecord, UplinkStatus};
+
+/// A record older than this means that its process no longer lives: three times the publishing interval of 3 s.
+pub const STALE_AFTER_MS: u64 = 9_000;
+
+/// Instances accepted within this time count as "receiving".
+const RECEIVING_WITHIN_MS: u64 = 5_000;
+
+/// What `health` knows when it judges.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Now, ms since the Unix epoch.
+    pub now_ms: u64,
+    /// The receiver's record, if it could be read.
+    pub receiver: Option<&'a StatusRecord<ReceiverStatus>>,
+    /// The de-identifier's record.
+    pub deid: Option<&'a StatusRecord<DeidStatus>>,
+    /// The uplink's record.
+    pub uplink: Option<&'a StatusRecord<UplinkStatus>>,
+    /// The state disk.
+    pub disk: DiskState,
+}
+
+/// How full the state disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskState {
+    /// Bytes free to unprivileged processes.
+    pub free_bytes: u64,
+    /// Size of the file system, bytes.
+    pub total_bytes: u64,
+    /// Below this, the receiver refuses instances.
+    pub reserve_bytes: u64,
+}
+
+/// The verdict's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VerdictWord {
+    /// Works.
+    Ok,
+    /// Coming up.
+    Starting,
+    /// Works, but a person should look.
+    Attention,
+    /// Does not do its job.
+    Fault,
+}
+
+/// Why the verdict is what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// The receiver does not report.
+    ReceiverDown,
+    /// The de-identifier does not report.
+    DeidDown,
+    /// The uplink does not report.
+    UplinkDown,
+    /// A store failed and is being re-verified.
+    StoreDegraded,
+    /// The disk is short: instances are refused.
+    DiskFull,
+    /// Less than twice the reserve is free.
+    DiskLow,
+    /// The hub cannot be reached.
+    HubUnreachable,
+    /// The network path to the hub is intercepted.
+    PathIntercepted,
+    /// Not enrolled yet.
+    NotEnrolled,
+    /// The device certificate is expired or revoked.
+    EnrolmentRefused,
+    /// Objects stand in quarantine.
+    ObjectsHeld,
+    /// The hub refused objects for good.
+    ObjectsRefused,
+    /// Damaged spool items were set aside.
+    DamagedItems,
+}
+
+/// Power/ready LED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PowerLed {
+    /// Coming up.
+    Starting,
+    /// Ready.
+    Ready,
+    /// A process is down.
+    Fault,
+}
+
+/// Scanner LED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScannerLed {
+    /// Nothing was ever received since the start.
+    Waiting,
+    /// Idle, has received before.
+    Idle,
+    /// Receiving now.
+    Receiving,
+    /// Instances are refused.
+    Refusing,
+    /// The receiver is down.
+    Down,
+}
+
+/// Uplink LED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UplinkLed {
+    /// Connected, nothing waits.
+    Connected,
+    /// Connected, uploading.
+    Uploading,
+    /// No hub in reach.
+    Offline,
+    /// Network path intercepted.
+    Intercepted,
+    /// Not enrolled.
+    NotEnrolled,
+    /// The uplink is down.
+    Down,
+}
+
+/// Attention LED.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttentionLed {
+    /// Nothing to do.
+    None,
+    /// The research engineer should look (objects held, disk low).
+    Look,
+    /// Call support.
+    Call,
+}
+
+/// What the four LEDs say, in words; `config/leds.toml` maps words to patterns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leds {
+    /// Power/ready.
+    pub power: PowerLed,
+    /// Scanner side.
+    pub scanner: ScannerLed,
+    /// Uplink side.
+    pub uplink: UplinkLed,
+    /// Attention.
+    pub attention: AttentionLed,
+}
+
+/// The verdict: a word, its causes (sorted, without repetition), the LEDs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The word.
+    pub word: VerdictWord,
+    /// Why.
+    pub causes: Vec<Cause>,
+    /// What the LEDs show.
+    pub leds: Leds,
+}
+
+/// Judges the box from what its processes say. Pure: the same inputs give the same verdict.
+pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
+    let now = inputs.now_ms;
+    let mut causes = Vec::new();
+    let mut starting = false;
+    let receiver = live(inputs.receiver, now, Cause::ReceiverDown, &mut causes, &mut starting);
+    let deid = live(inputs.deid, now, Cause::DeidDown, &mut causes, &mut starting);
+    let uplink = live(inputs.uplink, now, Cause::UplinkDown, &mut causes, &mut starting);
+
+    let refusing = receiver.is_some_and(|r| r.disk_short) || inputs.disk.free_bytes < inputs.disk.reserve_bytes;
+    if refusing {
+        causes.push(Cause::DiskFull);
+    } else if inputs.disk.free_bytes < inputs.disk.reserve_bytes.saturating_mul(2) {
+        causes.push(Cause::DiskLow);
+    }
+    if let Some(deid) = deid {
+        if deid.quarantine_objects.values().any(|&n| n > 0) {
+            causes.push(Cause::ObjectsHeld);
+        }
+        if deid.damaged_total > 0 {
+            causes.push(Cause::DamagedItems);
+        }
+    }
+    if let Some(uplink) = uplink {
+        if uplink.refused_objects > 0 {
+            causes.push(Cause::ObjectsRefused);
+        }
+        match uplink.enrolment {
+            EnrolmentState::None => causes.push(Cause::NotEnrolled),
+            EnrolmentState::Refused => causes.push(Cause::EnrolmentRefused),
+            EnrolmentState::Enrolled => {}
+        }
+        match uplink.hub {
+            HubLink::Unreachable => causes.push(Cause::HubUnreachable),
+            HubLink::Intercepted => causes.push(Cause::PathIntercepted),
+            HubLink::Unknown | HubLink::Connected => {}
+        }
+    }
+    causes.sort_unstable();
+    causes.dedup();
+
+    let down = causes.iter().any(|c| {
+        matches!(c, Cause::ReceiverDown | Cause::DeidDown | Cause::UplinkDown | Cause::DiskFull | Cause::StoreDegraded)
+    });
+    let word = if down {
+        VerdictWord::Fault
+    } else if starting {
+        VerdictWord::Starting
+    } else if causes.is_empty() {
+        VerdictWord::Ok
+    } else {
+        VerdictWord::Attention
+    };
+    let leds = Leds {
+        power: match word {
+            VerdictWord::Fault => PowerLed::Fault,
+            VerdictWord::Starting => PowerLed::Starting,
+            VerdictWord::Ok | VerdictWord::Attention => PowerLed::Ready,
+        },
+        scanner: match receiver {
+            None => ScannerLed::Down,
+            Some(_) if refusing => ScannerLed::Refusing,
+            Some(r) => match r.last_instance_ms.values().max() {
+                None => ScannerLed::Waiting,
+                Some(&last) if now.saturating_sub(last) < RECEIVING_WITHIN_MS => ScannerLed::Receiving,
+                Some(_) => ScannerLed::Idle,
+            },
+        },
+        uplink: match uplink {
+            None => UplinkLed::Down,
+            Some(u) if u.enrolment != EnrolmentState::Enrolled => UplinkLed::NotEnrolled,
+            Some(u) => match u.hub {
+                HubLink::Intercepted => UplinkLed::Intercepted,
+                HubLink::Unreachable => UplinkLed::Offline,
+                _ if u.queue_objects > 0 => UplinkLed::Uploading,
+                HubLink::Connected | HubLink::Unknown => UplinkLed::Connected,
+            },
+        },
+        attention: if down || causes.contains(&Cause::PathIntercepted) || causes.contains(&Cause::EnrolmentRefused) {
+            AttentionLed::Call
+        } else if causes.is_empty() || causes == [Cause::HubUnreachable] {
+            AttentionLed::None
+        } else {
+            AttentionLed::Look
+        },
+    };
+    Verdict { word, causes, leds }
+}
+
+/// The body of a record that is fresh; notes a missing, stale or degraded one in `causes`.
+fn live<'a, T>(
+    record: Option<&'a StatusRecord<T>>,
+    now_ms: u64,
+    down: Cause,
+    causes: &mut Vec<Cause>,
+    starting: &mut bool,
+) -> Option<&'a T> {
+    let Some(record) = record.filter(|r| now_ms.saturating_sub(r.updated_ms) <= STALE_AFTER_MS) else {
+        causes.push(down);
+        return None;
+    };
+    match record.state {
+        RunState::Starting => *starting = true,
+        RunState::Degraded => causes.push(Cause::StoreDegraded),
+        RunState::Stopping => causes.push(down),
+        RunState::Ready => {}
+    }
+    Some(&record.body)
+}
+
+#[cfg(test)]
+mod tests;

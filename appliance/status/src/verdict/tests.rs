@@ -1,0 +1,82 @@
+use super::*;
+use crate::{HoldReason, STATUS_VERSION};
+
+const NOW: u64 = 1_000_000;
+
+fn record<T>(body: T) -> StatusRecord<T> {
+    StatusRecord { version: STATUS_VERSION, updated_ms: NOW - 1_000, started_ms: 0, state: RunState::Ready, body }
+}
+
+fn judge(
+    receiver: Option<&StatusRecord<ReceiverStatus>>,
+    deid: Option<&StatusRecord<DeidStatus>>,
+    uplink: Option<&StatusRecord<UplinkStatus>>,
+    free_bytes: u64,
+) -> Verdict {
+    let disk = DiskState { free_bytes, total_bytes: 100, reserve_bytes: 10 };
+    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, disk })
+}
+
+fn healthy_uplink() -> StatusRecord<UplinkStatus> {
+    record(UplinkStatus { hub: HubLink::Connected, enrolment: EnrolmentState::Enrolled, ..Default::default() })
+}
+
+#[test]
+fn all_well_is_ok_and_ready() {
+    let (r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    let v = judge(Some(&r), Some(&d), Some(&u), 50);
+    assert_eq!((v.word, v.causes.as_slice()), (VerdictWord::Ok, &[][..]));
+    assert_eq!(v.leds.power, PowerLed::Ready);
+    assert_eq!(v.leds.scanner, ScannerLed::Waiting);
+    assert_eq!(v.leds.attention, AttentionLed::None);
+}
+
+#[test]
+fn a_silent_process_is_a_fault_even_when_its_last_words_were_good() {
+    let (r, mut d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    d.updated_ms = NOW - STALE_AFTER_MS - 1;
+    let v = judge(Some(&r), Some(&d), Some(&u), 50);
+    assert_eq!((v.word, v.causes.as_slice()), (VerdictWord::Fault, &[Cause::DeidDown][..]));
+    assert_eq!(v.leds.attention, AttentionLed::Call);
+}
+
+#[test]
+fn held_objects_ask_for_a_look_but_the_box_stays_ready() {
+    let (r, mut d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    d.body.quarantine_objects.insert(HoldReason::NoTemplate, 2);
+    let v = judge(Some(&r), Some(&d), Some(&u), 50);
+    assert_eq!((v.word, v.leds.power, v.leds.attention), (VerdictWord::Attention, PowerLed::Ready, AttentionLed::Look));
+}
+
+#[test]
+fn an_empty_quarantine_entry_is_no_cause() {
+    let (r, mut d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    d.body.quarantine_objects.insert(HoldReason::NoTemplate, 0);
+    assert_eq!(judge(Some(&r), Some(&d), Some(&u), 50).word, VerdictWord::Ok);
+}
+
+#[test]
+fn a_full_disk_refuses_and_is_a_fault() {
+    let (r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    let v = judge(Some(&r), Some(&d), Some(&u), 9);
+    assert_eq!((v.word, v.leds.scanner), (VerdictWord::Fault, ScannerLed::Refusing));
+    assert_eq!(judge(Some(&r), Some(&d), Some(&u), 19).causes, [Cause::DiskLow]);
+}
+
+#[test]
+fn an_unplugged_wan_is_shown_by_the_uplink_led_alone() {
+    let (r, d, mut u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    u.body.hub = HubLink::Unreachable;
+    let v = judge(Some(&r), Some(&d), Some(&u), 50);
+    assert_eq!((v.leds.uplink, v.leds.attention), (UplinkLed::Offline, AttentionLed::None));
+    u.body.hub = HubLink::Intercepted;
+    assert_eq!(judge(Some(&r), Some(&d), Some(&u), 50).leds.attention, AttentionLed::Call);
+}
+
+#[test]
+fn words_round_trip_and_serde_uses_the_same_words() {
+    for reason in HoldReason::ALL {
+        assert_eq!(HoldReason::from_word(reason.as_str()), Some(*reason));
+        assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+    }
+}

@@ -1,0 +1,34 @@
+//! What box and hub say to each other. Versioned, no IO: types, their JSON, and the checks both sides apply.
+//!
+//! The wire is HTTP/2 over TLS 1.3 with a client certificate. An object travels as STOW-RS (PS3.18 §10.5): a
+//! `multipart/related; type="application/dicom"` body with one part, whose [`Manifest`] rides in the [`MANIFEST_HEADER`]
+//! part header as base64url JSON. The hub answers with the standard's response and the [`Receipt`] in [`RECEIPT_HEADER`].
+//! The box forgets an object only against a receipt that [`Receipt::matches`] its manifest.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod enrolment;
+mod manifest;
+mod report;
+
+pub use enrolment::{EnrolRequest, EnrolResponse};
+pub use gift_status as status;
+pub use manifest::{Certificate, Manifest, ManifestError, ObjectId, Receipt, ReleaseItem, Sha256Hex};
+pub use report::HealthReport;
+
+/// Version of every type here; a peer refuses a version it does not know.
+pub const WIRE_VERSION: u16 = 1;
+
+/// Path of the enrolment request (server-authenticated TLS, no client certificate yet).
+pub const ENROL_PATH: &str = "/box/v1/enrol";
+/// Path of the STOW-RS service for boxes.
+pub const STOW_PATH: &str = "/box/v1/studies";
+/// Path of the health report.
+pub const HEALTH_PATH: &str = "/box/v1/health";
+
+/// Part header that carries the [`Manifest`] (base64url of its JSON, no padding).
+pub const MANIFEST_HEADER: &str = "gift-manifest";
+/// Response header that carries the [`Receipt`] (its JSON).
+pub const RECEIPT_HEADER: &str = "gift-receipt";
+
+/// Largest object the hub takes in one request, bytes.
+pub const MAX_OBJECT_BYTES: u64 = 4 << 30;
