@@ -15,6 +15,30 @@ impl ItemId {
     }
 }
 
+/// Record metadata of an item in `intake/inbox/` (JSON): what deid needs besides the data set's own bytes. The body is the
+/// data set exactly as received, without preamble or file meta information.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct IntakeRecord {
+    /// 1.
+    pub version: u16,
+    /// Called AE title, trimmed.
+    pub called_ae: String,
+    /// Calling AE title, trimmed.
+    pub calling_ae: String,
+    /// Peer address.
+    pub source: std::net::IpAddr,
+    /// Ordinal of the configured scanner; 0 = not configured by name.
+    pub scanner: u16,
+    /// Affected SOP Class UID of the C-STORE command.
+    pub sop_class_uid: String,
+    /// Affected SOP Instance UID of the C-STORE command.
+    pub sop_instance_uid: String,
+    /// Transfer syntax of the presentation context.
+    pub transfer_syntax_uid: String,
+    /// When, ms since the Unix epoch.
+    pub received_ms: u64,
+}
+
 /// Writer's side.
 #[derive(Debug)]
 pub struct Depositor {}

@@ -51,13 +51,24 @@ impl Default for Limits {
     }
 }
 
+/// Which source a [`Value::Span`] points into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The object as received.
+    Input,
+    /// What redaction wrote, frame by frame.
+    Scratch,
+}
+
 /// One value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// The value's bytes in the byte order of Explicit VR Little Endian, as they stood (padding included).
     Bytes(Vec<u8>),
-    /// `length` bytes at `offset` of the source, little endian; a long value left where it is.
+    /// `length` bytes at `offset` of a source, little endian; a long value left where it is.
     Span {
+        /// Which source.
+        origin: Origin,
         /// Offset in the source, bytes.
         offset: u64,
         /// Length, bytes.
