@@ -1,2 +1,69 @@
-//! skeleton
-fn main() {}
+//! Developer commands: `cargo xtask demo | test | check | build | peers`.
+//!
+//! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
+
+mod build;
+mod check;
+mod install;
+mod run;
+mod test;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of GIFT-Cloud Edge")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the main job on this machine: hub and box, a scanner's images in, browsable result and health page out.
+    Demo {
+        /// Arguments of the demo itself (see `cargo xtask demo -- --help`).
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Run every test: format, lints, dependencies, architecture, unit, property and end-to-end tests with real peers.
+    Test {
+        /// Only the static gates: fmt, clippy, deny, check.
+        #[arg(long)]
+        gates: bool,
+    },
+    /// Check the architecture's rules (who may link, read and reach what).
+    Check {
+        /// Root of the workspace to check.
+        #[arg(long)]
+        root: Option<PathBuf>,
+    },
+    /// Build each binary on its own, as it is shipped.
+    Build,
+    /// Run the long end-to-end campaigns (kill -9, memory, attacks) at full size.
+    Campaign {
+        /// Which: kill, memory, or all.
+        #[arg(default_value = "all")]
+        which: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let root = run::workspace_root();
+    let result = match Cli::parse().verb {
+        Verb::Demo { arguments } => test::demo(&root, &arguments),
+        Verb::Test { gates } => test::test(&root, gates),
+        Verb::Check { root: other } => check::check(&other.unwrap_or(root)),
+        Verb::Build => install::packages().and_then(|()| build::binaries(&root).map(|_| ())),
+        Verb::Campaign { which } => test::campaign(&root, &which),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Building each binary by its own `cargo build -p X`, so that features of one never leak into another.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::run::{cargo, run};
+
+/// The packages that are shipped, each with one binary of the same name.
+pub(crate) const SHIPPED: &[&str] = &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-hub"];
+
+/// Builds every shipped binary and the demo; returns the directory they are in.
+pub(crate) fn binaries(root: &Path) -> Result<PathBuf> {
+    for package in SHIPPED.iter().chain(&["gift-e2e"]) {
+        run(cargo(root).args(["build", "--quiet", "-p", package, "--bins"]))?;
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    Ok(target.join("debug"))
+}

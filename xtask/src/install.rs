@@ -1,0 +1,94 @@
+//! What a fresh Debian machine lacks: Debian packages, a Python environment with the peers, `cargo deny`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{bail, Result};
+
+use crate::run::{cargo, output, run};
+
+/// Debian packages that building and running need.
+const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
+/// Debian packages that only the tests need: peers and validators.
+const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd"];
+/// Version of cargo-deny the tests run.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Installs what building and the demo need.
+pub(crate) fn packages() -> Result<()> {
+    apt(BUILD_PACKAGES)
+}
+
+/// Installs what the tests need besides.
+pub(crate) fn test_packages() -> Result<()> {
+    let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(TEST_PACKAGES);
+    apt(&all)
+}
+
+fn apt(wanted: &[&str]) -> Result<()> {
+    let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("installing Debian packages: {}", missing.join(" "));
+    let root = output(Command::new("id").arg("-u"))?.trim() == "0";
+    let apt_get = |arguments: &[&str]| {
+        let mut command = if root { Command::new("apt-get") } else { Command::new("sudo") };
+        if !root {
+            command.arg("apt-get");
+        }
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments).stdout(Stdio::null());
+        run(&mut command)
+    };
+    apt_get(&["update", "-qq"])?;
+    let mut arguments = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    arguments.extend(&missing);
+    apt_get(&arguments)
+}
+
+fn installed(package: &str) -> bool {
+    Command::new("dpkg-query")
+        .args(["-W", "-f", "${Status}", package])
+        .stderr(Stdio::null())
+        .output()
+        .is_ok_and(|o| o.status.success() && o.stdout.starts_with(b"install ok installed"))
+}
+
+/// A Python environment under `target/` with the pinned PyPI peers; returns its interpreter.
+pub(crate) fn python(root: &Path) -> Result<PathBuf> {
+    let requirements = root.join("appliance/e2e/peers/requirements.txt");
+    let wanted = std::fs::read_to_string(&requirements)?;
+    let venv = root.join("target/peers-venv");
+    let python = venv.join("bin/python");
+    let stamp = venv.join("requirements.installed");
+    if std::fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
+        return Ok(python);
+    }
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+    run(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements))?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
+
+/// `cargo deny`, installed under `target/` when the machine has none.
+pub(crate) fn cargo_deny(root: &Path) -> Result<PathBuf> {
+    for candidate in [PathBuf::from("cargo-deny"), root.join("target/tools/bin/cargo-deny")] {
+        let version = Command::new(&candidate).arg("--version").output();
+        if version.is_ok_and(|o| o.status.success()) {
+            return Ok(candidate);
+        }
+    }
+    let tools = root.join("target/tools");
+    println!("installing cargo-deny {CARGO_DENY_VERSION} into target/tools (once, some minutes)");
+    run(cargo(root)
+        .args(["install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY_VERSION, "--root"])
+        .arg(&tools))?;
+    let program = tools.join("bin/cargo-deny");
+    if !program.exists() {
+        bail!("cargo-deny did not install");
+    }
+    Ok(program)
+}
