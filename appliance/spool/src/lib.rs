@@ -1,145 +1,73 @@
 //! The drop directory: how one process hands items to another that it does not trust, across a crash at any instant.
 //!
-//! SKELETON of the public interface; bodies to come.
+//! # Design constraints
+//!
+//! - What [`Depositor::commit`] returned is never lost, whatever fails next: the process, the kernel, the power.
+//! - A torn item is never taken; an item is visible in exactly one place.
+//! - Writer and reader have different uids and do not trust each other's bytes, names or timing.
+//! - No part of a data set is ever a name. Nothing here knows what a body means.
+//! - Assumed: a POSIX file system whose rename is atomic and whose fsync tells the truth (ext4 `data=ordered` with
+//!   barriers, a disk that honours flushes); staging and inbox on one mount. No order between un-synced operations is.
+//!
+//! # High-level design
+//!
+//! ```text
+//!  writer                                                   reader
+//!  stage ──► staging/<id>.part                              scan ─► take (own copy, checked) ─► …result durable… ─► finish
+//!  commit ─► fdatasync, rename, fsync ─► staging/<id>          └──────────── damaged ─► set_aside
+//!  post ───► rename ───────────────────────────────────────► inbox/<id>
+//! ```
+//!
+//! `staging/` belongs to the writer (2700); `inbox/` to the reader (2730): the writer may drop into it, and neither list
+//! nor read it. Commits of parallel threads share one directory fsync ([`GroupCommit`]). The reader copies an item before
+//! anything parses it, because a writer that kept its descriptor can still change the original; it opens without following
+//! links, wants a regular file with one name, of an expected owner and size, and never maps it.
+//!
+//! # On-disk format
+//!
+//! ```text
+//!  "GIFTitm1" │ u32 length of meta │ meta │ body │ u64 length of body │ u32 CRC-32C of all before │ "1mtiTFIG"
+//! ```
+//!
+//! Integers are little-endian; meta is at most 64 KiB. The length of the body follows it, so that a body of unknown length
+//! can be written in one pass.
+//!
+//! # Failure
+//!
+//! Want of room ([`SpoolError::Full`]) refuses one item and passes by itself. A failed write, fsync or rename
+//! ([`SpoolError::Store`]) poisons the depositor: after a failed fsync the kernel forgets which pages it lost, so the same
+//! handle is never synced again; the process is expected to end, and the next start looks at what is really there.
+//!
+//! # Recovery
+//!
+//! [`Depositor::open`] erases `*.part` (never acknowledged), verifies every `staging/<id>` from its bytes and posts it;
+//! one that fails goes to `<id>.torn` and is counted. An item may so be posted although its writer never heard of the
+//! commit: a repetition, never a loss. [`Collector::finish`] is not synced, so a crash may bring a finished item back: its
+//! result is durable, and the work is repeated (pseudonyms are deterministic, the hub is idempotent).
+//!
+//! `tests.rs` runs all of this on a simulated page cache and crashes after every operation.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-use std::{fs::File, io, path::Path};
+mod collector;
+mod depositor;
+mod error;
+mod format;
+mod fs;
+mod group;
+mod item;
+mod os_fs;
+mod watch;
 
-/// Identifier of an item: 128 random bits as 32 lower-case hexadecimal digits; also its file name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ItemId(String);
+#[cfg(test)]
+mod sim;
+#[cfg(test)]
+mod tests;
 
-impl ItemId {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Record metadata of an item in `intake/inbox/` (JSON): what deid needs besides the data set's own bytes. The body is the
-/// data set exactly as received, without preamble or file meta information.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct IntakeRecord {
-    /// 1.
-    pub version: u16,
-    /// Called AE title, trimmed.
-    pub called_ae: String,
-    /// Calling AE title, trimmed.
-    pub calling_ae: String,
-    /// Peer address.
-    pub source: std::net::IpAddr,
-    /// Ordinal of the configured scanner; 0 = not configured by name.
-    pub scanner: u16,
-    /// Affected SOP Class UID of the C-STORE command.
-    pub sop_class_uid: String,
-    /// Affected SOP Instance UID of the C-STORE command.
-    pub sop_instance_uid: String,
-    /// Transfer syntax of the presentation context.
-    pub transfer_syntax_uid: String,
-    /// When, ms since the Unix epoch.
-    pub received_ms: u64,
-}
-
-/// Writer's side.
-#[derive(Debug)]
-pub struct Depositor {}
-
-/// An item being written.
-#[derive(Debug)]
-pub struct Staged {}
-
-/// An item that is durable in the writer's own house and not yet posted.
-#[derive(Debug)]
-pub struct Committed {}
-
-/// Errors, sorted by what the caller does.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The store failed (write, fsync, rename): refuse the instance, restart the process, never retry the fsync.
-    #[error("spool store failed: {0}")]
-    Store(#[source] io::Error),
-    /// No room.
-    #[error("no room in the spool")]
-    Full,
-    /// The item's record is damaged, torn or not what it should be: set it aside.
-    #[error("damaged spool item")]
-    Damaged,
-    /// The item is gone (taken by an earlier run).
-    #[error("no such spool item")]
-    Gone,
-}
-
-impl Depositor {
-    /// Opens `staging` (own) and `inbox` (the reader's); posts whatever is still staged, removes `*.part`.
-    pub fn open(_staging: &Path, _inbox: &Path) -> Result<Self, SpoolError> {
-        unimplemented!()
-    }
-    /// Begins an item whose record metadata is `meta` (opaque bytes, ≤ 64 KiB).
-    pub fn stage(&self, _meta: &[u8]) -> Result<Staged, SpoolError> {
-        unimplemented!()
-    }
-    /// Commits (group commit across threads): on return the item survives power loss. Blocking.
-    pub fn commit(&self, _staged: Staged) -> Result<Committed, SpoolError> {
-        unimplemented!()
-    }
-    /// Makes a committed item visible to the reader.
-    pub fn post(&self, _committed: Committed) -> Result<ItemId, SpoolError> {
-        unimplemented!()
-    }
-    /// Bytes that can be accepted before the reserve is touched (statvfs).
-    pub fn room(&self, _reserve_bytes: u64) -> io::Result<u64> {
-        unimplemented!()
-    }
-}
-
-impl io::Write for Staged {
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
-        unimplemented!()
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reader's side.
-#[derive(Debug)]
-pub struct Collector {}
-
-/// What was copied out of an item.
-#[derive(Debug, Clone)]
-pub struct Taken {
-    /// Which.
-    pub id: ItemId,
-    /// The record metadata.
-    pub meta: Vec<u8>,
-    /// Length of the body, bytes.
-    pub body_len: u64,
-    /// When it was posted, ms since the Unix epoch (file time: a hint, not a truth).
-    pub posted_ms: u64,
-}
-
-impl Collector {
-    /// Opens the inbox this process owns; items must belong to one of `writers` (uids). Damaged items go to `set_aside`.
-    pub fn open(_inbox: &Path, _set_aside: &Path, _writers: &[u32]) -> Result<Self, SpoolError> {
-        unimplemented!()
-    }
-    /// Items that stand in the inbox, oldest first.
-    pub fn scan(&self) -> Result<Vec<ItemId>, SpoolError> {
-        unimplemented!()
-    }
-    /// Copies the body of an item into `into` (the reader's own file), checking length and checksum on the way.
-    pub fn take(&self, _id: &ItemId, _into: &mut File) -> Result<Taken, SpoolError> {
-        unimplemented!()
-    }
-    /// Erases the original, once its result is durable on the next side.
-    pub fn finish(&self, _id: &ItemId) -> Result<(), SpoolError> {
-        unimplemented!()
-    }
-    /// Moves a damaged item aside, for counting and diagnosis.
-    pub fn set_aside(&self, _id: &ItemId) -> Result<(), SpoolError> {
-        unimplemented!()
-    }
-    /// Blocks until something may have arrived (inotify hint) or `timeout` passes.
-    pub fn wait(&self, _timeout: std::time::Duration) {
-        unimplemented!()
-    }
-}
+pub use collector::{Collector, Limits, Survey, Taken};
+pub use depositor::{Committed, Depositor, Recovered, Staged};
+pub use error::SpoolError;
+pub use format::MAX_META_BYTES;
+pub use fs::{Fs, Kind, OsFs, Stat};
+pub use group::GroupCommit;
+pub use item::{IntakeRecord, ItemId};
+pub use os_fs::OsDir;
