@@ -85,13 +85,13 @@ impl<F: Fs> Shared<F> {
             renamed.map_err(|e| self.fail(e))
         };
         let mut outcomes: Vec<Outcome> = batch.iter().map(rename).collect();
-        if outcomes.iter().any(Result::is_ok) {
-            if let Err(error) = self.fs.sync_dir(&self.staging) {
-                // Whether the renames are on disk is unknown: nobody is told so, and the restart looks again.
-                self.poison_with(error);
-                for outcome in &mut outcomes {
-                    *outcome = self.check();
-                }
+        if outcomes.iter().any(Result::is_ok)
+            && let Err(error) = self.fs.sync_dir(&self.staging)
+        {
+            // Whether the renames are on disk is unknown: nobody is told so, and the restart looks again.
+            self.poison_with(error);
+            for outcome in &mut outcomes {
+                *outcome = self.check();
             }
         }
         outcomes

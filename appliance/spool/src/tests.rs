@@ -1,1 +1,5 @@
-//! x
+//! The drop directory under crashes (simulated page cache), faults, real files and threads.
+
+mod crash;
+mod fault;
+mod real;
