@@ -1,1 +1,3 @@
-//! skeleton
+//! x
+pub mod jpeg;
+pub mod mask;

@@ -1,0 +1,287 @@
+//! JPEG redaction in the DCT domain (ITU-T T.81, baseline and extended sequential, Huffman coded; 8 and 12 bit).
+//!
+//! No pixel is decoded. The stream is read symbol by symbol; every block of every MCU that touches the mask becomes one
+//! constant DC and no AC; all other blocks keep their coefficients bit for bit, with DC prediction re-based behind a
+//! masked block. Nothing of a masked block reaches the output: not its DC (whose copy would leave a readable mosaic), and
+//! not its statistics, because a Huffman table that was fitted to the original is replaced by one fitted to the result.
+//! Comments, application segments other than Adobe's, and whatever stands behind EOI are dropped.
+
+mod bits;
+mod huffman;
+mod parse;
+mod sink;
+mod walk;
+
+use crate::mask::Mask;
+use huffman::{Decoder, Encoder, Table};
+use parse::{Frame, Parser, ScanComponent, Segment};
+use sink::{Count, Encode, Prove};
+use walk::{Channel, walk};
+
+/// Why a stream cannot be redacted, or what was written does not prove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum JpegError {
+    /// The stream ends early.
+    #[error("JPEG stream ends early")]
+    Truncated,
+    /// The stream breaks the standard.
+    #[error("malformed JPEG stream: {0}")]
+    Malformed(&'static str),
+    /// A process or feature that is not handled.
+    #[error("unsupported JPEG stream: {0}")]
+    Unsupported(&'static str),
+    /// The frame header contradicts the attributes.
+    #[error("JPEG frame header contradicts the attributes")]
+    Geometry,
+    /// The proof did not hold.
+    #[error("JPEG redaction unproven: {0}")]
+    Unproven(&'static str),
+    /// A value needs a code that its table lacks (internal: leads to a new table).
+    #[error("no code for a symbol")]
+    NoCode,
+}
+
+/// What the attributes say about each frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    /// Rows (0028,0010).
+    pub rows: u16,
+    /// Columns (0028,0011).
+    pub columns: u16,
+    /// Samples per Pixel (0028,0002).
+    pub samples: u16,
+    /// Colour in which the blanked pixels are to be black.
+    pub colour: Colour,
+}
+
+/// How samples stand for colours, by Photometric Interpretation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Colour {
+    /// MONOCHROME2: least is black.
+    Monochrome,
+    /// MONOCHROME1: greatest is black.
+    Inverted,
+    /// RGB.
+    Rgb,
+    /// YBR_FULL, YBR_FULL_422.
+    Ybr,
+}
+
+/// What [`redact`] did, for [`prove`] to hold the result against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// Blocks kept.
+    pub kept_blocks: u64,
+    /// Blocks blanked.
+    pub masked_blocks: u64,
+    /// Digest of frame header, quantisers and kept coefficients.
+    digest: u64,
+}
+
+/// Redacts one frame, appending the new stream to `out`.
+///
+/// # Errors
+/// The stream is not one that can be redacted; `out` then holds rubbish behind what it held.
+pub fn redact(bytes: &[u8], expected: &Expected, mask: &Mask, out: &mut Vec<u8>) -> Result<Receipt, JpegError> {
+    let mut parser = Parser::new(bytes)?;
+    let mut receipt = Receipt { kept_blocks: 0, masked_blocks: 0, digest: 0 };
+    out.extend_from_slice(&[0xFF, 0xD8]);
+    loop {
+        match parser.next()? {
+            Segment::Dropped => {}
+            Segment::Adobe(transform) => {
+                write_segment(out, 0xEE, &[b'A', b'd', b'o', b'b', b'e', 0, 100, 0, 0, 0, 0, transform]);
+            }
+            Segment::Keep(marker, payload) => {
+                receipt.digest = sink::digest_bytes(receipt.digest, marker, payload);
+                write_segment(out, marker, payload);
+            }
+            Segment::Scan(scan) => redact_scan(&mut parser, expected, mask, &scan, out, &mut receipt)?,
+            Segment::End => {
+                out.extend_from_slice(&[0xFF, 0xD9]);
+                return Ok(receipt);
+            }
+        }
+    }
+}
+
+/// Reads what [`redact`] wrote and asserts that every masked block is the constant, every other block is the original's,
+/// and nothing else is there.
+///
+/// # Errors
+/// [`JpegError::Unproven`], or the stream cannot be read.
+pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) -> Result<(), JpegError> {
+    let mut parser = Parser::new(bytes)?;
+    let mut seen = Receipt { kept_blocks: 0, masked_blocks: 0, digest: 0 };
+    loop {
+        let before = parser.position;
+        match parser.next()? {
+            Segment::Dropped if bytes.get(before + 1) != Some(&0xC4) => {
+                return Err(JpegError::Unproven("a segment that must be dropped"));
+            }
+            Segment::Dropped | Segment::Adobe(_) => {}
+            Segment::Keep(marker, payload) => seen.digest = sink::digest_bytes(seen.digest, marker, payload),
+            Segment::Scan(scan) => {
+                let tables = Tables::of(&parser, &scan)?;
+                let fill = fills(&parser, expected, &scan)?;
+                let frame = parser.frame.as_ref().ok_or(JpegError::Malformed("no frame"))?;
+                let mut prover = Prove { fill, receipt: &mut seen };
+                let channels = tables.channels(frame, &scan);
+                let interval = parser.restart_interval;
+                parser.position = walk(bytes, parser.position, frame, &scan, &channels, interval, mask, &mut prover)?;
+            }
+            Segment::End if parser.position != bytes.len() => return Err(JpegError::Unproven("bytes behind EOI")),
+            Segment::End if seen != *receipt => return Err(JpegError::Unproven("coefficients outside the mask")),
+            Segment::End => return Ok(()),
+        }
+    }
+}
+
+fn write_segment(out: &mut Vec<u8>, marker: u8, payload: &[u8]) {
+    // A payload came out of a segment, or is one of ours of at most 274 bytes.
+    let length = (payload.len() + 2) as u16;
+    out.extend_from_slice(&[0xFF, marker]);
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(payload);
+}
+
+/// A scan's tables, arranged for decoding; by component of the scan.
+struct Tables {
+    dc: Vec<Decoder>,
+    ac: Vec<Decoder>,
+}
+
+impl Tables {
+    fn of(parser: &Parser<'_>, scan: &[ScanComponent]) -> Result<Self, JpegError> {
+        let arrange = |slot: &Option<Table>| {
+            slot.as_ref().map(Decoder::new).ok_or(JpegError::Malformed("scan without its Huffman table"))
+        };
+        Ok(Self {
+            dc: scan.iter().map(|s| arrange(&parser.dc[s.dc])).collect::<Result<_, _>>()?,
+            ac: scan.iter().map(|s| arrange(&parser.ac[s.ac])).collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn channels(&self, frame: &Frame, scan: &[ScanComponent]) -> Vec<Channel<'_>> {
+        let sampling = scan.iter().map(|s| frame.components[s.index]);
+        let tables = self.dc.iter().zip(&self.ac);
+        tables.zip(sampling).map(|((dc, ac), c)| Channel { dc, ac, h: c.h, v: c.v }).collect()
+    }
+}
+
+/// The quantised DC that makes a block black, by component of the scan.
+fn fills(parser: &Parser<'_>, expected: &Expected, scan: &[ScanComponent]) -> Result<[i32; 3], JpegError> {
+    let frame = parser.frame.as_ref().ok_or(JpegError::Malformed("no frame"))?;
+    if (frame.rows, frame.columns) != (expected.rows, expected.columns)
+        || frame.components.len() != usize::from(expected.samples)
+    {
+        return Err(JpegError::Geometry);
+    }
+    let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
+    let subsampled = frame.components.iter().any(|c| (c.h, c.v) != (frame.h_max, frame.v_max));
+    // Without JFIF's segment a decoder would judge by Adobe's segment and component ids: they must not disagree with it.
+    if parser.jfif && frame.components.len() == 3 && (parser.adobe == Some(0) || ids == *b"RGB") {
+        return Err(JpegError::Unsupported("JFIF segment against RGB components"));
+    }
+    let colour = match (parser.adobe, expected.colour) {
+        (_, colour) if frame.components.len() == 1 => colour,
+        (Some(0), _) => Colour::Rgb,
+        (Some(_), _) => Colour::Ybr,
+        _ if parser.jfif || subsampled => Colour::Ybr,
+        _ if ids == *b"RGB" => Colour::Rgb,
+        (None, colour) => colour,
+    };
+    let mut fill = [0; 3];
+    for (slot, component) in fill.iter_mut().zip(scan) {
+        let quantiser = parser.quantisers[frame.components[component.index].quantiser];
+        let step = i32::from(quantiser.ok_or(JpegError::Malformed("component without its quantiser"))?[0]);
+        // A flat block's samples are DC · step ⁄ 8 above mid-scale; rounded away from mid-scale they clamp to the end.
+        let half = 1i32 << (frame.precision + 2);
+        let least = -((half + step - 1) / step);
+        let greatest = (half - 8 + step - 1) / step;
+        *slot = match colour {
+            Colour::Monochrome | Colour::Rgb => least,
+            Colour::Inverted => greatest,
+            Colour::Ybr if component.index == 0 => least,
+            Colour::Ybr => 0,
+        };
+    }
+    Ok(fill)
+}
+
+fn redact_scan(
+    parser: &mut Parser<'_>,
+    expected: &Expected,
+    mask: &Mask,
+    scan: &[ScanComponent],
+    out: &mut Vec<u8>,
+    receipt: &mut Receipt,
+) -> Result<(), JpegError> {
+    let fill = fills(parser, expected, scan)?;
+    let tables = Tables::of(parser, scan)?;
+    let frame = parser.frame.as_ref().ok_or(JpegError::Malformed("no frame"))?;
+    let channels = tables.channels(frame, scan);
+    let (start, interval) = (parser.position, parser.restart_interval);
+    let used = scan.iter().flat_map(|s| [&parser.dc[s.dc], &parser.ac[s.ac]]);
+    let mut fitted = !used.flatten().all(Table::is_standard);
+    let (length, before) = (out.len(), *receipt);
+    loop {
+        let (dc, ac) = if fitted {
+            let mut count = Count::new(fill, scan);
+            walk(parser.bytes, start, frame, scan, &channels, interval, mask, &mut count)?;
+            count.into_tables()
+        } else {
+            (parser.dc.clone(), parser.ac.clone())
+        };
+        write_tables(out, scan, &dc, &ac);
+        write_scan_header(out, frame, scan);
+        let arrange = |slot: &Option<Table>| slot.as_ref().map(Encoder::new).ok_or(JpegError::NoCode);
+        let mut encode = Encode::new(
+            out,
+            scan.iter().map(|s| arrange(&dc[s.dc])).collect::<Result<_, _>>()?,
+            scan.iter().map(|s| arrange(&ac[s.ac])).collect::<Result<_, _>>()?,
+            fill,
+            receipt,
+        );
+        match walk(parser.bytes, start, frame, scan, &channels, interval, mask, &mut encode) {
+            Ok(end) => {
+                encode.finish();
+                parser.position = end;
+                return Ok(());
+            }
+            Err(JpegError::NoCode) if !fitted => {
+                fitted = true;
+                out.truncate(length);
+                *receipt = before;
+            }
+            Err(other) => return Err(other),
+        }
+    }
+}
+
+fn write_tables(out: &mut Vec<u8>, scan: &[ScanComponent], dc: &[Option<Table>; 4], ac: &[Option<Table>; 4]) {
+    for (class, tables) in [(0u8, dc), (0x10, ac)] {
+        for (index, table) in tables.iter().enumerate() {
+            let used = scan.iter().any(|s| index == if class == 0 { s.dc } else { s.ac });
+            if let Some(table) = table.as_ref().filter(|_| used) {
+                let mut payload = Vec::with_capacity(17 + table.symbols.len());
+                payload.push(class | index as u8);
+                payload.extend_from_slice(&table.counts);
+                payload.extend_from_slice(&table.symbols);
+                write_segment(out, 0xC4, &payload);
+            }
+        }
+    }
+}
+
+fn write_scan_header(out: &mut Vec<u8>, frame: &Frame, scan: &[ScanComponent]) {
+    let mut payload = vec![scan.len() as u8];
+    for s in scan {
+        payload.extend_from_slice(&[frame.components[s.index].id, (s.dc << 4 | s.ac) as u8]);
+    }
+    payload.extend_from_slice(&[0, 63, 0]);
+    write_segment(out, 0xDA, &payload);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! Goes through the blocks of one scan in the order of the stream and tells a [`Sink`] what each holds.
+
+use super::{
+    JpegError,
+    bits::BitReader,
+    huffman::Decoder,
+    parse::{Frame, ScanComponent},
+};
+use crate::mask::Mask;
+
+/// What becomes of the blocks.
+pub(super) trait Sink {
+    /// A block outside the mask begins: component (index in the scan) and its absolute DC, quantised.
+    fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError>;
+    /// An AC symbol of a block outside the mask (run × 16 + size) with its `size` extra bits.
+    fn ac(&mut self, component: usize, symbol: u8, bits: u32) -> Result<(), JpegError>;
+    /// A block inside the mask: its DC, and whether it has any AC symbol but an immediate end of block.
+    fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError>;
+    /// A restart marker; DC prediction starts over.
+    fn restart(&mut self, number: u8);
+}
+
+/// One component of a scan, with its tables arranged.
+#[derive(Debug)]
+pub(super) struct Channel<'t> {
+    pub(super) dc: &'t Decoder,
+    pub(super) ac: &'t Decoder,
+    pub(super) h: u32,
+    pub(super) v: u32,
+}
+
+/// Grid of a scan: cells (MCUs) across and down, cell of the mask in px, and cells of the scan per cell of the mask.
+struct Grid {
+    across: u32,
+    down: u32,
+    cell_w: u32,
+    cell_h: u32,
+    per_mask_w: u32,
+    per_mask_h: u32,
+}
+
+impl Grid {
+    fn of(frame: &Frame, scan: &[ScanComponent]) -> Self {
+        let (rows, columns) = (u32::from(frame.rows), u32::from(frame.columns));
+        let (cell_w, cell_h) = (8 * frame.h_max, 8 * frame.v_max);
+        if let [only] = scan {
+            // A.2.2, A.1.1: blocks of the component's own samples, not padded to whole MCUs.
+            let c = frame.components[only.index];
+            Self {
+                across: (columns * c.h).div_ceil(frame.h_max).div_ceil(8),
+                down: (rows * c.v).div_ceil(frame.v_max).div_ceil(8),
+                cell_w,
+                cell_h,
+                per_mask_w: c.h,
+                per_mask_h: c.v,
+            }
+        } else {
+            let (across, down) = (columns.div_ceil(cell_w), rows.div_ceil(cell_h));
+            Self { across, down, cell_w, cell_h, per_mask_w: 1, per_mask_h: 1 }
+        }
+    }
+}
+
+/// Walks the scan whose entropy-coded bytes start at `position`; returns the position of the marker behind them.
+pub(super) fn walk<S: Sink>(
+    bytes: &[u8],
+    position: usize,
+    frame: &Frame,
+    scan: &[ScanComponent],
+    channels: &[Channel<'_>],
+    restart_interval: u32,
+    mask: &Mask,
+    sink: &mut S,
+) -> Result<usize, JpegError> {
+    let grid = Grid::of(frame, scan);
+    let interleaved = scan.len() > 1;
+    let mut reader = BitReader::new(bytes, position);
+    let mut predictions = [0i32; 3];
+    let mut spans: Vec<(u32, u32)> = Vec::new();
+    let mut until_restart = restart_interval;
+    let mut number = 0u8;
+    for y in 0..grid.down {
+        if y % grid.per_mask_h == 0 {
+            mask.spans(y / grid.per_mask_h, grid.cell_w, grid.cell_h, &mut spans);
+        }
+        let mut next = spans.iter().copied().peekable();
+        for x in 0..grid.across {
+            if restart_interval > 0 {
+                if until_restart == 0 {
+                    reader.restart(number)?;
+                    sink.restart(number);
+                    number = (number + 1) & 7;
+                    predictions = [0; 3];
+                    until_restart = restart_interval;
+                }
+                until_restart -= 1;
+            }
+            let cell = x / grid.per_mask_w;
+            while next.next_if(|&(_, end)| end <= cell).is_some() {}
+            let masked = next.peek().is_some_and(|&(start, _)| start <= cell);
+            for (index, channel) in channels.iter().enumerate() {
+                let blocks = if interleaved { channel.h * channel.v } else { 1 };
+                for _ in 0..blocks {
+                    let prediction = &mut predictions[index];
+                    if masked {
+                        skip(&mut reader, channel, index, prediction, sink)?;
+                    } else {
+                        keep(&mut reader, channel, index, prediction, sink)?;
+                    }
+                    reader.check()?;
+                }
+            }
+        }
+    }
+    reader.end()
+}
+
+/// The value of `size` bits (F.2.2.1, EXTEND).
+#[inline(always)]
+pub(super) fn extend(bits: u32, size: u32) -> i32 {
+    if size == 0 || bits >> (size - 1) != 0 { bits as i32 } else { bits as i32 - ((1i32 << size) - 1) }
+}
+
+#[inline(always)]
+fn dc(reader: &mut BitReader<'_>, channel: &Channel<'_>, prediction: &mut i32) -> Result<i32, JpegError> {
+    reader.refill();
+    let size = u32::from(channel.dc.decode(reader)?);
+    if size > 15 {
+        return Err(JpegError::Malformed("DC category"));
+    }
+    let dc = *prediction + extend(reader.take(size), size);
+    // 12 bit samples reach ±2^14; what lies beyond is damage and must not overflow later sums.
+    if dc.abs() > 1 << 16 {
+        return Err(JpegError::Malformed("DC out of range"));
+    }
+    *prediction = dc;
+    Ok(dc)
+}
+
+/// What an AC symbol does to the position in the block: the size of its value, or the end of the block.
+#[inline(always)]
+fn step(symbol: u8, k: &mut u32) -> Result<Option<u32>, JpegError> {
+    let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
+    if size == 0 && run != 15 {
+        return if run == 0 { Ok(None) } else { Err(JpegError::Malformed("AC symbol")) };
+    }
+    *k += run + 1;
+    if *k > 64 { Err(JpegError::Malformed("AC position")) } else { Ok(Some(size)) }
+}
+
+#[inline(always)]
+fn keep<S: Sink>(
+    reader: &mut BitReader<'_>,
+    channel: &Channel<'_>,
+    index: usize,
+    prediction: &mut i32,
+    sink: &mut S,
+) -> Result<(), JpegError> {
+    let dc = dc(reader, channel, prediction)?;
+    sink.dc(index, dc)?;
+    let mut k = 1;
+    while k < 64 {
+        reader.refill();
+        let symbol = channel.ac.decode(reader)?;
+        let Some(size) = step(symbol, &mut k)? else {
+            return sink.ac(index, symbol, 0);
+        };
+        sink.ac(index, symbol, reader.take(size))?;
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn skip<S: Sink>(
+    reader: &mut BitReader<'_>,
+    channel: &Channel<'_>,
+    index: usize,
+    prediction: &mut i32,
+    sink: &mut S,
+) -> Result<(), JpegError> {
+    let dc = dc(reader, channel, prediction)?;
+    let mut flat = true;
+    let mut k = 1;
+    while k < 64 {
+        reader.refill();
+        let symbol = channel.ac.decode(reader)?;
+        let Some(size) = step(symbol, &mut k)? else { break };
+        flat = false;
+        reader.take(size);
+    }
+    sink.masked(index, dc, flat)
+}
