@@ -159,4 +159,8 @@ pub struct UplinkStatus {
     pub last_receipt_ms: u64,
     /// End of the device certificate's validity, ms since the Unix epoch; 0 = none.
     pub certificate_not_after_ms: u64,
+    /// Objects and outbox items set aside because they were damaged, and ledger rows whose object is gone.
+    pub damaged_total: u64,
+    /// Objects whose receipt matched and that the hub keeps apart, because its own check against the profile failed.
+    pub isolated_total: u64,
 }

@@ -191,6 +191,9 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         if uplink.refused_objects > 0 {
             causes.push(Cause::ObjectsRefused);
         }
+        if uplink.damaged_total > 0 {
+            causes.push(Cause::DamagedItems);
+        }
         match uplink.enrolment {
             EnrolmentState::None => causes.push(Cause::NotEnrolled),
             EnrolmentState::Refused => causes.push(Cause::EnrolmentRefused),
