@@ -1,2 +1,41 @@
-//! skeleton
-fn main() {}
+//! gift-health: one verdict from every process's status; LEDs, and a report to the hub.
+//!
+//! *May touch*: reads the three other processes' status records and the size of the state disk; writes the LEDs, its own
+//! status directory and, through its own staging, `release/outbox`.
+//! *May not touch*: `intake/`, `deid/`, `uplink/`, any key, any network. It links no TLS, no HTTP, no codec, no DICOM parser.
+//! *A compromise yields*: LEDs and counters. It could lie about the box; it holds nothing to give away.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod boot;
+mod error;
+mod events;
+mod judge;
+mod leds;
+mod patterns;
+mod reporter;
+mod settings;
+mod signals;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+/// Judges the box from what its processes say, sets the LEDs and reports to the hub.
+#[derive(Debug, Parser)]
+#[command(name = "gift-health", version)]
+struct Arguments {
+    /// Settings (TOML), see config/samples/health.toml.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    gift_service::harden().context("cannot harden the process")?;
+    events::start();
+    let settings = settings::Settings::load(&arguments.config)?;
+    let stop = signals::Stop::new().context("cannot receive signals")?;
+    judge::run(settings, &stop)?;
+    Ok(())
+}

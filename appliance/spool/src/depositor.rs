@@ -262,6 +262,19 @@ impl<F: Fs> Depositor<F> {
         Ok(left)
     }
 
+    /// Takes a posted item back that a newer one makes useless; false when the reader has finished it already. A reader
+    /// that is copying it meanwhile completes its copy.
+    ///
+    /// # Errors
+    /// [`SpoolError::Store`]; the depositor stays usable.
+    pub fn withdraw(&self, id: &ItemId) -> Result<bool, SpoolError> {
+        match self.shared.fs.unlink(&self.shared.inbox, id.as_str()) {
+            Ok(()) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(SpoolError::Store(e)),
+        }
+    }
+
     /// Bytes that can be accepted before the reserve is touched (statvfs).
     ///
     /// # Errors

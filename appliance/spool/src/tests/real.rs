@@ -63,6 +63,10 @@ fn an_item_goes_through_with_its_bytes_and_mode() {
     assert!(back == body);
     reader.finish(&id).unwrap();
     reader.finish(&id).unwrap();
+    assert!(!writer.withdraw(&id).unwrap());
+    let stale = writer.deposit(b"", b"superseded").unwrap();
+    assert!(writer.withdraw(&stale).unwrap());
+    assert!(reader.scan().unwrap().is_empty());
     assert!(matches!(reader.take(&id, &mut copy), Err(SpoolError::Gone)));
 }
 

@@ -1,0 +1,177 @@
+//! The loop: read every status, judge, show, report.
+
+use std::time::Instant;
+
+use gift_service::{StatusFile, Supervisor, now_ms, read_status};
+use gift_status::{
+    DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, UplinkStatus, Verdict,
+};
+use gift_wire::{HealthReport, WIRE_VERSION};
+use nix::sys::statvfs::statvfs;
+
+use crate::{
+    boot,
+    error::HealthError,
+    events::{self, HealthStatus},
+    leds::LedPanel,
+    reporter::Reporter,
+    settings::Settings,
+    signals::Stop,
+};
+
+/// Judges until asked to stop.
+///
+/// # Errors
+/// Only at the start, when the settings cannot work.
+pub(crate) fn run(settings: Settings, stop: &Stop) -> Result<(), HealthError> {
+    let interval = settings.judge_interval();
+    let mut supervisor = Supervisor::new();
+    let mut judge = Judge::new(settings)?;
+    judge.tick(now_ms(), Instant::now());
+    supervisor.ready();
+    loop {
+        supervisor.progress();
+        if stop.wait(interval) {
+            supervisor.stopping();
+            judge.stop();
+            return Ok(());
+        }
+        judge.tick(now_ms(), Instant::now());
+    }
+}
+
+/// What one look at the box found.
+#[derive(Debug)]
+struct Findings {
+    receiver: Option<StatusRecord<ReceiverStatus>>,
+    deid: Option<StatusRecord<DeidStatus>>,
+    uplink: Option<StatusRecord<UplinkStatus>>,
+    disk: DiskState,
+    verdict: Verdict,
+}
+
+/// The judge and what it remembers.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    settings: Settings,
+    leds: LedPanel,
+    reporter: Reporter,
+    status_file: StatusFile,
+    status: HealthStatus,
+    last: Option<Verdict>,
+    disk_failing: bool,
+    status_failing: bool,
+}
+
+impl Judge {
+    pub(crate) fn new(settings: Settings) -> Result<Self, HealthError> {
+        // The sequence goes on where an earlier run of this boot left it.
+        let record = read_status::<HealthStatus>(Process::Health, &settings.status_directory).ok();
+        let before = record.map(|record| record.body).unwrap_or_default();
+        // Without a random source there is no boot to name; the hub then sees the all-zero one.
+        let boot = boot::identifier(Some(&before.boot)).unwrap_or_else(|_| "0".repeat(32));
+        let sequence = if boot == before.boot { before.sequence } else { 0 };
+        events::started(&boot, sequence);
+        Ok(Self {
+            leds: LedPanel::open(&settings.leds)?,
+            reporter: Reporter::new(&settings),
+            status_file: StatusFile::new(&settings.status_directory),
+            status: HealthStatus { boot, sequence, ..HealthStatus::default() },
+            settings,
+            last: None,
+            disk_failing: false,
+            status_failing: false,
+        })
+    }
+
+    /// One round. `now_ms` is the wall clock, `now` the monotonic one.
+    pub(crate) fn tick(&mut self, now_ms: u64, now: Instant) {
+        let findings = self.look(now_ms);
+        self.leds.show(findings.verdict.leds);
+        let changed = self
+            .last
+            .as_ref()
+            .is_none_or(|last| (last.word, &last.causes) != (findings.verdict.word, &findings.verdict.causes));
+        if changed {
+            events::verdict(&findings.verdict);
+        }
+        if self.reporter.is_due(&findings.verdict, now) {
+            self.status.sequence += 1;
+            let report = self.report(now_ms, &findings);
+            if self.reporter.report(&report, now) {
+                self.status.reports_total += 1;
+            } else {
+                self.status.report_failures_total += 1;
+            }
+        }
+        self.status.verdict = Some(findings.verdict.word);
+        self.last = Some(findings.verdict);
+        self.publish(RunState::Ready);
+    }
+
+    /// The end: LEDs that nobody drives must not say "ready".
+    pub(crate) fn stop(&mut self) {
+        events::stopping();
+        self.leds.dark();
+        self.publish(RunState::Stopping);
+    }
+
+    fn look(&mut self, now_ms: u64) -> Findings {
+        let receiver = read_status(Process::Receiver, &self.settings.receiver_status).ok();
+        let deid = read_status(Process::Deid, &self.settings.deid_status).ok();
+        let uplink = read_status(Process::Uplink, &self.settings.uplink_status).ok();
+        let disk = self.disk();
+        let inputs = Inputs { now_ms, receiver: receiver.as_ref(), deid: deid.as_ref(), uplink: uplink.as_ref(), disk };
+        let verdict = gift_status::verdict(&inputs);
+        Findings { receiver, deid, uplink, disk, verdict }
+    }
+
+    /// The state disk; one that cannot be asked counts as full.
+    fn disk(&mut self) -> DiskState {
+        let reserve_bytes = self.settings.reserve_bytes;
+        match statvfs(&self.settings.state_disk) {
+            Ok(vfs) => {
+                self.disk_failing = false;
+                let size = |blocks: u64| blocks.saturating_mul(vfs.fragment_size());
+                let (free_bytes, total_bytes) = (size(vfs.blocks_available()), size(vfs.blocks()));
+                DiskState { free_bytes, total_bytes, reserve_bytes }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.disk_failing, true) {
+                    events::disk_unknown(error);
+                }
+                DiskState { free_bytes: 0, total_bytes: 0, reserve_bytes }
+            }
+        }
+    }
+
+    fn report(&self, now_ms: u64, findings: &Findings) -> HealthReport {
+        HealthReport {
+            version: WIRE_VERSION,
+            boot: self.status.boot.clone(),
+            sequence: self.status.sequence,
+            sent_ms: now_ms,
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            verdict: findings.verdict.clone(),
+            disk: findings.disk,
+            receiver: findings.receiver.as_ref().map(|record| record.body.clone()),
+            deid: findings.deid.as_ref().map(|record| record.body.clone()),
+            uplink: findings.uplink.as_ref().map(|record| record.body.clone()),
+        }
+    }
+
+    fn publish(&mut self, state: RunState) {
+        self.status.led_failures_total = self.leds.failures_total();
+        match self.status_file.publish(state, &self.status) {
+            Ok(()) => self.status_failing = false,
+            Err(error) => {
+                if !std::mem::replace(&mut self.status_failing, true) {
+                    events::status_failed(&error);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
