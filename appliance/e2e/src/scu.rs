@@ -33,7 +33,17 @@ pub fn storescu(
         .map(|share| {
             let child = command()
                 .env("TCP_NODELAY", "1")
-                .args(["-v", "--no-halt", "--required", "--timeout", "10", "--acse-timeout", "30", "--dimse-timeout", "120"])
+                .args([
+                    "-v",
+                    "--no-halt",
+                    "--required",
+                    "--timeout",
+                    "10",
+                    "--acse-timeout",
+                    "30",
+                    "--dimse-timeout",
+                    "120",
+                ])
                 .args(["--aetitle", calling, "--call", called, "127.0.0.1", &port.to_string()])
                 .args(share)
                 .stdin(Stdio::null())
@@ -52,7 +62,9 @@ pub fn storescu(
         let output = thread.join().map_err(|_| anyhow::anyhow!("a waiting thread panicked"))??;
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let acknowledged = acknowledged(&said);
-        sent.extend(share.iter().map(|file| Sent { file: file.clone(), acknowledged: acknowledged.contains(&file.as_path()) }));
+        sent.extend(
+            share.iter().map(|file| Sent { file: file.clone(), acknowledged: acknowledged.contains(&file.as_path()) }),
+        );
     }
     Ok(sent)
 }

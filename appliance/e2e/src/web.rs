@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{bail, Context as _, Result};
-use reqwest::{header::ACCEPT, Certificate, Client, StatusCode};
+use anyhow::{Context as _, Result, bail};
+use reqwest::{Certificate, Client, StatusCode, header::ACCEPT};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use nix::unistd::{chown, Gid, Uid};
+use nix::unistd::{Gid, Uid, chown};
 
 /// Who a process runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

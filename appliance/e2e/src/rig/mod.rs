@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use layout::Account;
 use namespace::Namespace;
 pub use nix::sys::signal::Signal;
@@ -106,7 +106,13 @@ impl Options {
     /// The variable is not set.
     pub fn new(root: &Path) -> Result<Self> {
         let binaries = std::env::var_os("GIFT_BIN_DIR").context("GIFT_BIN_DIR is not set; run `cargo xtask test`")?;
-        Ok(Self { root: root.to_owned(), binaries: binaries.into(), web_port: 0, reserve_bytes: 64 << 20, isolate: true })
+        Ok(Self {
+            root: root.to_owned(),
+            binaries: binaries.into(),
+            web_port: 0,
+            reserve_bytes: 64 << 20,
+            isolate: true,
+        })
     }
 }
 
@@ -232,6 +238,16 @@ impl Rig {
         self.root.join("settings").join(format!("{}.toml", role.name()))
     }
 
+    /// The hub's root certificates, PEM.
+    pub fn hub_roots(&self) -> PathBuf {
+        self.root.join("credentials/hub-roots.pem")
+    }
+
+    /// The site key deid holds: what the test's oracle computes pseudonyms with.
+    pub fn site_key(&self) -> PathBuf {
+        self.root.join("credentials/deid/site-key")
+    }
+
     /// The log of a role.
     pub fn log(&self, role: Role) -> PathBuf {
         self.root.join("log").join(format!("{}.log", role.name()))
@@ -257,7 +273,8 @@ impl Rig {
             ("RUST_LOG".to_owned(), std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())),
         ];
         if role == Role::Deid {
-            environment.push(("CREDENTIALS_DIRECTORY".to_owned(), self.root.join("credentials/deid").display().to_string()));
+            environment
+                .push(("CREDENTIALS_DIRECTORY".to_owned(), self.root.join("credentials/deid").display().to_string()));
         }
         let recipe = Recipe { arguments, environment, sockets, log: self.log(role) };
         self.running.insert(role, Supervised::start(recipe)?);

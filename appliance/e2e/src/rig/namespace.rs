@@ -12,8 +12,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{bail, Context as _, Result};
-use nix::sched::{setns, CloneFlags};
+use anyhow::{Context as _, Result, bail};
+use nix::sched::{CloneFlags, setns};
 
 /// A named network namespace; deleted on drop.
 #[derive(Debug)]

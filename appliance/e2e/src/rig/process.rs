@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use command_fds::{CommandFdExt as _, FdMapping};
 use nix::{
-    sys::signal::{kill, Signal},
+    sys::signal::{Signal, kill},
     unistd::Pid,
 };
 
@@ -26,15 +26,15 @@ const RESTART_DELAY: Duration = Duration::from_millis(100);
 
 /// How to start a process: who, where, with which sockets.
 #[derive(Debug)]
-pub struct Recipe {
+pub(super) struct Recipe {
     /// Program and arguments, prefix commands included.
-    pub arguments: Vec<String>,
+    pub(super) arguments: Vec<String>,
     /// Environment; nothing else is inherited.
-    pub environment: Vec<(String, String)>,
+    pub(super) environment: Vec<(String, String)>,
     /// Sockets to hand over (`LISTEN_FDS`), with their names.
-    pub sockets: Vec<(String, TcpListener)>,
+    pub(super) sockets: Vec<(String, TcpListener)>,
     /// Where standard error goes.
-    pub log: PathBuf,
+    pub(super) log: PathBuf,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ struct State {
 
 /// A process that is kept alive until it is stopped.
 #[derive(Debug)]
-pub struct Supervised {
+pub(super) struct Supervised {
     state: Arc<Mutex<State>>,
     keeper: Option<JoinHandle<Result<()>>>,
 }
@@ -57,7 +57,7 @@ impl Supervised {
     ///
     /// # Errors
     /// The first start's; later ones are retried.
-    pub fn start(recipe: Recipe) -> Result<Self> {
+    pub(super) fn start(recipe: Recipe) -> Result<Self> {
         let state = Arc::new(Mutex::new(State::default()));
         let mut child = spawn(&recipe)?;
         {
@@ -66,43 +66,45 @@ impl Supervised {
             state.starts = 1;
         }
         let shared = Arc::clone(&state);
-        let keeper = std::thread::spawn(move || loop {
-            let status = child.wait()?;
-            {
+        let keeper = std::thread::spawn(move || {
+            loop {
+                let status = child.wait()?;
+                {
+                    let mut state = lock(&shared);
+                    state.pid = None;
+                    state.last_exit = Some(status);
+                }
+                std::thread::sleep(RESTART_DELAY);
                 let mut state = lock(&shared);
-                state.pid = None;
-                state.last_exit = Some(status);
+                if state.stopping {
+                    return Ok(());
+                }
+                child = spawn(&recipe)?;
+                state.pid = Some(Pid::from_raw(child.id() as i32));
+                state.starts += 1;
             }
-            std::thread::sleep(RESTART_DELAY);
-            let mut state = lock(&shared);
-            if state.stopping {
-                return Ok(());
-            }
-            child = spawn(&recipe)?;
-            state.pid = Some(Pid::from_raw(child.id() as i32));
-            state.starts += 1;
         });
         Ok(Self { state, keeper: Some(keeper) })
     }
 
     /// Process id, while it runs.
-    pub fn pid(&self) -> Option<i32> {
+    pub(super) fn pid(&self) -> Option<i32> {
         lock(&self.state).pid.map(Pid::as_raw)
     }
 
     /// How often it was started.
-    pub fn starts(&self) -> u64 {
+    pub(super) fn starts(&self) -> u64 {
         lock(&self.state).starts
     }
 
     /// Sends a signal; false when the process does not run.
-    pub fn signal(&self, signal: Signal) -> bool {
+    pub(super) fn signal(&self, signal: Signal) -> bool {
         let state = lock(&self.state);
         state.pid.is_some_and(|pid| kill(pid, signal).is_ok())
     }
 
     /// Ends the process (SIGTERM, after `patience` SIGKILL) and its keeper; returns how it ended.
-    pub fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
+    pub(super) fn stop(&mut self, patience: Duration) -> Option<ExitStatus> {
         lock(&self.state).stopping = true;
         self.signal(Signal::SIGTERM);
         let deadline = Instant::now() + patience;

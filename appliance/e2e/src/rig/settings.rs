@@ -3,9 +3,9 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, Result};
-use nix::unistd::{chown, Gid, Uid};
+use nix::unistd::{Gid, Uid, chown};
 
-use super::{layout, Isolation, Options, Rig, Role};
+use super::{Isolation, Options, Rig, Role, layout};
 
 /// AE title of the box.
 pub(super) const CALLED_AE: &str = "GIFTBOX";
@@ -24,13 +24,12 @@ pub(super) fn write(rig: &Rig, options: &Options) -> Result<()> {
     let root = rig.root.display();
     let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
     copy_tree(&policy, &rig.root.join("policy"))?;
-    let (deid, health) = match &rig.isolation {
-        Isolation::Full { .. } => (layout::DEID.uid, layout::HEALTH.uid),
-        Isolation::None(_) => (nix::unistd::getuid().as_raw(), nix::unistd::getuid().as_raw()),
-    };
-    let receiver_uid = match &rig.isolation {
-        Isolation::Full { .. } => layout::RECEIVER.uid,
-        Isolation::None(_) => nix::unistd::getuid().as_raw(),
+    let (receiver, deid, health) = match &rig.isolation {
+        Isolation::Full { .. } => (layout::RECEIVER.uid, layout::DEID.uid, layout::HEALTH.uid),
+        Isolation::None(_) => {
+            let me = nix::unistd::getuid().as_raw();
+            (me, me, me)
+        }
     };
     let reserve = options.reserve_bytes;
     let box_port = rig.box_address()?.port();
@@ -55,7 +54,23 @@ address = "127.0.0.1"
     )?;
     put(
         Role::Deid,
-        super::deid_settings::text(&rig.root, receiver_uid, reserve),
+        format!(
+            r#"
+intake-inbox = "{root}/intake/inbox"
+intake-writers = [{receiver}]
+house = "{root}/deid"
+release-staging = "{root}/release/staging-deid"
+release-outbox = "{root}/release/outbox"
+status-directory = "{root}/status/deid"
+policy = "{root}/policy"
+reserve-bytes = {reserve}
+
+[[route]]
+called-ae = "{CALLED_AE}"
+project = "fetal-surgery"
+profile = "gift-default-1"
+"#
+        ),
     )?;
     put(
         Role::Uplink,
@@ -77,7 +92,30 @@ longest-ms = 2000
 "#
         ),
     )?;
-    put(Role::Health, super::health_settings::text(&rig.root, reserve))?;
+    put(
+        Role::Health,
+        format!(
+            r#"
+receiver-status = "{root}/status/receiver"
+deid-status = "{root}/status/deid"
+uplink-status = "{root}/status/uplink"
+status-directory = "{root}/status/health"
+state-disk = "{root}/leds"
+reserve-bytes = {reserve}
+release-staging = "{root}/release/staging-health"
+release-outbox = "{root}/release/outbox"
+
+[report]
+interval-seconds = 60
+soonest-seconds = 2
+
+[leds]
+kind = "plain"
+directory = "{root}/leds"
+patterns = "{root}/policy/leds.toml"
+"#
+        ),
+    )?;
     put(
         Role::Hub,
         format!(
@@ -106,4 +144,48 @@ subject-prefix = "FETAL"
 "#
         ),
     )
+}
+
+/// What the box gets at provisioning: the hub's roots, a one-time token, a site key.
+pub(super) fn write_enrolment(rig: &Rig, token: &str) -> Result<()> {
+    let credentials = rig.root.join("credentials");
+    let roots = fs::read(rig.root.join("hub/pki/root.pem")).context("the hub's root certificate")?;
+    fs::write(rig.hub_roots(), roots)?;
+    secret(rig, Role::Uplink, &credentials.join("uplink/enrolment-token"), token.as_bytes())?;
+    let mut key = [0_u8; 32];
+    getrandom::fill(&mut key).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let text = format!("version = 1\nkey = \"{}\"\n", hex::encode(key));
+    secret(rig, Role::Deid, &credentials.join("deid/site-key"), text.as_bytes())
+}
+
+/// A file that one role alone may read, in a directory that it alone may enter.
+fn secret(rig: &Rig, role: Role, path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = path.parent().context("path without directory")?;
+    fs::create_dir_all(directory)?;
+    fs::write(path, bytes)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o400))?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o500))?;
+    if matches!(rig.isolation, Isolation::Full { .. }) {
+        let account = role.account();
+        for path in [path, directory] {
+            chown(path, Some(Uid::from_raw(account.uid)), Some(Gid::from_raw(account.gid)))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let path = entry?.path();
+        let target = to.join(path.file_name().context("entry without name")?);
+        if path.is_dir() {
+            copy_tree(&path, &target)?;
+        } else {
+            fs::copy(&path, &target)?;
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o644))?;
+        }
+    }
+    Ok(())
 }
