@@ -1,0 +1,210 @@
+//! The monitor's side of one worker: start it, have it judge an object, answer its questions, end it.
+//!
+//! A worker is this same program, executed anew: fresh memory (no key), an empty environment, its channel as standard input,
+//! nothing else open. What it says is checked; what it does beyond its orders ends it.
+
+use std::{
+    fs::File,
+    io,
+    os::{fd::AsFd as _, unix::process::ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child as Process, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use gift_deidentify::pseudonym::Pseudonymise;
+use gift_status::HoldReason;
+
+use crate::{
+    ask::{AskRefused, Desk},
+    channel::{self, ChannelError, Endpoint},
+    protocol::{Facts, Job, Order, Report, Start},
+    sandbox::{Bounds, Landlock},
+    work::WorkFiles,
+};
+
+/// Longest time for a worker to be ready: it only reads the policy.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest fingerprint taken from a worker, bytes.
+const FINGERPRINT_BYTES: usize = 16 * 1024;
+
+/// How a worker is to be.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The program: `/proc/self/exe`.
+    pub program: PathBuf,
+    /// Its bounds.
+    pub bounds: Bounds,
+}
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The system's: no process, no file.
+    #[error("worker cannot be started: {0}")]
+    Io(#[from] io::Error),
+    /// It was started and did not become ready.
+    #[error("worker does not become ready: {0}")]
+    NotReady(#[from] ChannelError),
+}
+
+/// What a worker said of an object, as far as it was checked here.
+#[derive(Debug)]
+pub enum Judgement {
+    /// Safe, it says.
+    Release(Box<Facts>),
+    /// To be held.
+    Hold(HoldReason, Option<String>),
+}
+
+/// Why a worker said nothing that counts. It is ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Death {
+    /// It died by SIGKILL, which neither its limits nor its sandbox send: the object is not to blame.
+    #[error("killed from outside")]
+    Killed,
+    /// It died by another signal (its sandbox sends SIGSYS) or ended by itself.
+    #[error("crashed")]
+    Crashed {
+        /// The signal, when one ended it.
+        signal: Option<i32>,
+    },
+    /// It took too long.
+    #[error("too slow")]
+    Timeout,
+    /// It asked for what no object needs.
+    #[error("asked too much: {0}")]
+    Asked(AskRefused),
+    /// It broke the protocol.
+    #[error("broke the protocol")]
+    Lied,
+}
+
+/// One worker.
+#[derive(Debug)]
+pub struct Child {
+    process: Process,
+    channel: Endpoint,
+    /// How far landlock closes its sandbox.
+    pub landlock: Landlock,
+    /// Objects it was given.
+    pub judged: u32,
+}
+
+impl Child {
+    /// Starts a worker on `files`, with `policy` (a file of `policy_bytes`), and waits until its sandbox is closed.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(recipe: &Recipe, files: &WorkFiles, policy: &File, policy_bytes: u64) -> Result<Self, StartError> {
+        let (channel, theirs) = channel::pair()?;
+        let process = Command::new(&recipe.program)
+            .arg("worker")
+            .env_clear()
+            .current_dir(Path::new("/"))
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            // A panic message can quote what was parsed.
+            .stderr(Stdio::null())
+            .spawn()?;
+        let landlock = Landlock::None;
+        let mut child = Self { process, channel, landlock, judged: 0 };
+        let deadline = Some(Instant::now() + START_TIMEOUT);
+        let order = Order::Start(Start { bounds: recipe.bounds, policy_bytes });
+        let descriptors = [policy.as_fd(), files.input_for_worker.as_fd(), files.output.as_fd(), files.scratch.as_fd()];
+        child.channel.send(&order, &descriptors, deadline)?;
+        match child.channel.recv(deadline, || ())? {
+            Report::Ready { landlock } => child.landlock = landlock,
+            _ => return Err(ChannelError::Form.into()),
+        }
+        Ok(child)
+    }
+
+    /// Has the object in its input judged within `limit`; `desk` answers the questions. After an error the worker is dead.
+    ///
+    /// # Errors
+    /// [`Death`].
+    pub fn judge<P: Pseudonymise>(
+        &mut self,
+        job: Job,
+        desk: &mut Desk<'_, P>,
+        limit: Duration,
+        mut alive: impl FnMut(),
+    ) -> Result<Judgement, Death> {
+        self.judged += 1;
+        let deadline = Some(Instant::now() + limit);
+        if let Err(error) = self.channel.send(&Order::Judge(job), &[], deadline) {
+            return Err(self.end(&error));
+        }
+        loop {
+            alive();
+            let report = match self.channel.recv(deadline, &mut alive) {
+                Ok(report) => report,
+                Err(error) => return Err(self.end(&error)),
+            };
+            match report {
+                Report::Ask(asks) => match desk.answer(&asks) {
+                    Ok(answers) => {
+                        if let Err(error) = self.channel.send(&Order::Answers(answers), &[], deadline) {
+                            return Err(self.end(&error));
+                        }
+                    }
+                    Err(refused) => {
+                        self.kill();
+                        return Err(Death::Asked(refused));
+                    }
+                },
+                Report::Released(facts) => return Ok(Judgement::Release(facts)),
+                Report::Held { reason, fingerprint } => {
+                    let fingerprint = fingerprint.filter(|text| text.len() <= FINGERPRINT_BYTES);
+                    return Ok(Judgement::Hold(reason, fingerprint));
+                }
+                Report::Ready { .. } => {
+                    self.kill();
+                    return Err(Death::Lied);
+                }
+            }
+        }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Ends the worker.
+    pub fn kill(&mut self) {
+        // Already ended is as good.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+
+    /// Why the channel failed, once the worker is dead.
+    fn end(&mut self, error: &ChannelError) -> Death {
+        let ended = match error {
+            // The channel closes while the process ends: a moment later its status is there.
+            ChannelError::Closed => (0..100).find_map(|_| {
+                let status = self.process.try_wait().ok().flatten();
+                if status.is_none() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                status
+            }),
+            _ => None,
+        };
+        self.kill();
+        match (error, ended) {
+            (ChannelError::Timeout, _) => Death::Timeout,
+            (_, Some(status)) if status.signal() == Some(nix::libc::SIGKILL) => Death::Killed,
+            (_, Some(status)) => Death::Crashed { signal: status.signal() },
+            (ChannelError::Closed, None) => Death::Crashed { signal: None },
+            _ => Death::Lied,
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

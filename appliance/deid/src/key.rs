@@ -1,0 +1,215 @@
+//! Deid's credential: 256 random bits in a file, and the separate keys that HKDF-SHA-256 derives from it.
+//!
+//! The file is TOML (`version = 1`, `key = "<64 hexadecimal digits>"`). The key is never logged, has no `Clone` and no
+//! `Serialize`, a silent `Debug`, and is wiped when dropped. Workers never have it: they are executed anew.
+
+use std::{
+    fmt,
+    fs::OpenOptions,
+    io::{Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use hkdf::Hkdf;
+use serde::Deserialize;
+use sha2::Sha256;
+use zeroize::{Zeroize as _, Zeroizing};
+
+/// Length of every key here, bytes.
+pub const KEY_BYTES: usize = 32;
+/// Largest key file, bytes.
+const MAX_FILE_BYTES: u64 = 4096;
+/// HKDF salt: separates this program's keys from anything else the credential may ever be used for.
+const SALT: &[u8] = b"gift-deid";
+
+/// What a derived key is for: the label that separates it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Wraps the object keys of the quarantine.
+    QuarantineWrap,
+    /// Keyed digest of an object as received (the manifest's `input_digest`).
+    InputDigest,
+    /// Keyed digest of a format's fingerprint.
+    Fingerprint,
+}
+
+impl Purpose {
+    const fn label(self) -> &'static [u8] {
+        match self {
+            Self::QuarantineWrap => b"quarantine wrap v1",
+            Self::InputDigest => b"input digest v1",
+            Self::Fingerprint => b"fingerprint v1",
+        }
+    }
+}
+
+/// Why a credential could not be had. Never says anything of its contents.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// Not readable or not writable.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Not a key file.
+    #[error("{path}: not a key file (version = N, key = 64 hexadecimal digits)")]
+    Form {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No path was configured, and the service manager gave no credentials.
+    #[error("no key file: set it in the settings, or give the credential by CREDENTIALS_DIRECTORY")]
+    Unknown,
+    /// The system has no randomness.
+    #[error("no randomness")]
+    Random,
+}
+
+/// A credential.
+pub struct Credential {
+    /// Version, as in the manifest's certificate.
+    pub version: u32,
+    secret: Zeroizing<[u8; KEY_BYTES]>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Credential(version {})", self.version)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct KeyFile {
+    version: u32,
+    key: String,
+}
+
+impl Drop for KeyFile {
+    fn drop(&mut self) {
+        self.key.zeroize();
+    }
+}
+
+impl Credential {
+    /// A credential of known bytes.
+    pub fn new(version: u32, secret: [u8; KEY_BYTES]) -> Self {
+        Self { version, secret: Zeroizing::new(secret) }
+    }
+
+    /// Reads the credential at `path`.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`] and [`KeyError::Form`].
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let io = |source| KeyError::Io { path: path.to_owned(), source };
+        let form = || KeyError::Form { path: path.to_owned() };
+        // Room for the whole file at once: a growing buffer would leave copies behind.
+        let mut text = Zeroizing::new(String::with_capacity(MAX_FILE_BYTES as usize));
+        let file = std::fs::File::open(path).map_err(io)?;
+        file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(io)?;
+        // The parser's own error would quote the line.
+        let parsed: KeyFile = toml::from_str(&text).map_err(|_| form())?;
+        let mut secret = Zeroizing::new([0; KEY_BYTES]);
+        hex::decode_to_slice(&parsed.key, secret.as_mut_slice()).map_err(|_| form())?;
+        if *secret == [0; KEY_BYTES] {
+            return Err(form());
+        }
+        Ok(Self { version: parsed.version, secret })
+    }
+
+    /// Where the credential called `name` is: the configured path, or in the service manager's credentials directory.
+    ///
+    /// # Errors
+    /// [`KeyError::Unknown`].
+    pub fn path(configured: Option<&Path>, name: &str) -> Result<PathBuf, KeyError> {
+        match configured {
+            Some(path) => Ok(path.to_owned()),
+            None => std::env::var_os("CREDENTIALS_DIRECTORY")
+                .map(|directory| Path::new(&directory).join(name))
+                .ok_or(KeyError::Unknown),
+        }
+    }
+
+    /// The secret itself, for the pseudonym keys that `gift-deidentify` derives.
+    pub fn secret(&self) -> &[u8; KEY_BYTES] {
+        &self.secret
+    }
+
+    /// The key for one purpose.
+    pub fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; KEY_BYTES]> {
+        let mut key = Zeroizing::new([0; KEY_BYTES]);
+        // Unwrap safety: expand only fails above 255 × 32 bytes.
+        #[allow(clippy::expect_used, reason = "constant length")]
+        Hkdf::<Sha256>::new(Some(SALT), self.secret.as_slice())
+            .expand(purpose.label(), key.as_mut_slice())
+            .expect("32 bytes are within HKDF's range");
+        key
+    }
+}
+
+/// Writes a fresh credential of version 1 to `path`, which must not exist, readable by its owner only.
+///
+/// # Errors
+/// [`KeyError::Random`] and [`KeyError::Io`].
+pub fn make(path: &Path) -> Result<(), KeyError> {
+    let io = |source| KeyError::Io { path: path.to_owned(), source };
+    let mut secret = Zeroizing::new([0; KEY_BYTES]);
+    getrandom::fill(secret.as_mut_slice()).map_err(|_| KeyError::Random)?;
+    let digits = Zeroizing::new(hex::encode(secret.as_slice()));
+    let text = Zeroizing::new(format!("version = 1\nkey = \"{}\"\n", digits.as_str()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(io)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_made_key_loads_is_private_and_is_never_replaced() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site-key");
+        make(&path).unwrap();
+        let first = Credential::load(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
+        assert!(make(&path).is_err());
+        assert_eq!(Credential::load(&path).unwrap().secret(), first.secret());
+        assert!(!format!("{first:?}").contains(&hex::encode(first.secret())));
+
+        let other = directory.path().join("other");
+        make(&other).unwrap();
+        assert_ne!(Credential::load(&other).unwrap().secret(), first.secret());
+    }
+
+    #[test]
+    fn keys_of_different_purposes_and_credentials_differ() {
+        let all = [Purpose::QuarantineWrap, Purpose::InputDigest, Purpose::Fingerprint];
+        let keys: std::collections::BTreeSet<[u8; 32]> = [[1; 32], [2; 32]]
+            .into_iter()
+            .flat_map(|secret| all.map(|purpose| *Credential::new(1, secret).derive(purpose)))
+            .collect();
+        assert_eq!(keys.len(), 6);
+    }
+
+    #[test]
+    fn a_bad_key_file_is_refused_without_quoting_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("site-key");
+        for bad in
+            ["", "version = 1\nkey = \"deadbeef\"\n", "version = 1\nkey = deadbeef", "version = 1\nkex = \"deadbeef\""]
+        {
+            std::fs::write(&path, bad).unwrap();
+            let error = Credential::load(&path).unwrap_err().to_string();
+            assert!(!error.contains("deadbeef"), "{error}");
+        }
+        std::fs::write(&path, format!("version = 1\nkey = \"{}\"\n", "0".repeat(64))).unwrap();
+        assert!(Credential::load(&path).is_err(), "an all-zero key is no key");
+    }
+}

@@ -1,0 +1,22 @@
+//! The de-identifier: a monitor that holds the keys, and sandboxed workers that hold the parsers.
+//!
+//! This library exists so that the crate's own tests can drive, and attack, the parts of the one binary `gift-deid`.
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod ask;
+pub mod channel;
+pub mod child;
+pub mod error;
+pub mod events;
+pub mod judge;
+pub mod key;
+pub mod ledger;
+pub mod policy;
+pub mod protocol;
+pub mod quarantine;
+pub mod queue;
+pub mod route;
+pub mod sandbox;
+pub mod settings;
+pub mod work;
+pub mod worker;

@@ -1,0 +1,89 @@
+//! What monitor and worker say to each other. Everything from the worker is a claim: the monitor checks it.
+
+use gift_deidentify::pseudonym::{Answer, Ask};
+use gift_status::HoldReason;
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::{Bounds, Landlock};
+
+/// Most questions in one message; their answers fit one message too.
+pub const ASKS_PER_MESSAGE: usize = 128;
+
+/// From the monitor.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// The first message. With it come four descriptors: policy, input, output, scratch.
+    Start(Start),
+    /// Judge the object that lies in the input.
+    Judge(Job),
+    /// Answers to the last questions, in order.
+    Answers(Vec<Answer>),
+}
+
+/// What a worker needs before it closes its sandbox.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// Its bounds.
+    pub bounds: Bounds,
+    /// Length of the policy, bytes.
+    pub policy_bytes: u64,
+}
+
+/// One object.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Length of the input, bytes.
+    pub input_bytes: u64,
+    /// Transfer syntax of the presentation context it came in.
+    pub transfer_syntax_uid: String,
+    /// Name of the profile.
+    pub profile: String,
+}
+
+/// From the worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// The sandbox is closed and the policy read.
+    Ready {
+        /// How far landlock closes it.
+        landlock: Landlock,
+    },
+    /// Questions.
+    Ask(Vec<Ask>),
+    /// The output holds a de-identified object.
+    Released(Box<Facts>),
+    /// The object must be held.
+    Held {
+        /// Why.
+        reason: HoldReason,
+        /// The format's fingerprint, when the object could be read that far.
+        fingerprint: Option<String>,
+    },
+}
+
+/// What the manifest needs to know of a released object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Length of the output, bytes.
+    pub output_bytes: u64,
+    /// SOP Class UID.
+    pub sop_class_uid: String,
+    /// SOP Instance UID, pseudonymous.
+    pub sop_instance_uid: String,
+    /// Study Instance UID, pseudonymous.
+    pub study_instance_uid: String,
+    /// Series Instance UID, pseudonymous.
+    pub series_instance_uid: String,
+    /// Transfer syntax of the output.
+    pub transfer_syntax_uid: String,
+    /// Subject pseudonym.
+    pub subject: String,
+    /// Attributes per action code, D Z X K C U.
+    pub actions: [u32; 6],
+    /// Template by which pixels were redacted.
+    pub template: Option<String>,
+    /// Frames proven.
+    pub frames_proven: u32,
+    /// Patterns the leak scan looked for.
+    pub leak_patterns: u32,
+}

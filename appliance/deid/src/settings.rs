@@ -1,0 +1,343 @@
+//! What an operator may set: the sample `config/samples/deid.toml`, which a test parses and compares with the defaults.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use gift_service::SettingsError;
+use serde::{Deserialize, Serialize};
+
+use crate::{ask::AskLimits, route::Route};
+
+/// Settings of the process, as read from its TOML file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// The drop directory this process owns.
+    pub intake_inbox: PathBuf,
+    /// Who may post into it.
+    pub intake_writers: Vec<Writer>,
+    /// The process's own directory: `work/`, `quarantine/`, `set-aside/` and `ledger.sqlite` are made in it.
+    pub house: PathBuf,
+    /// Its staging directory for what is released, on the outbox's mount.
+    pub release_staging: PathBuf,
+    /// The drop directory of uplink.
+    pub release_outbox: PathBuf,
+    /// Where `status.json` is published.
+    pub status_directory: PathBuf,
+    /// Policy as data: `ps3.15/`, `profiles/` and `templates/`.
+    pub policy: PathBuf,
+    /// Below this much free space at the release side or in the house nothing is taken, bytes.
+    #[serde(default = "Settings::reserve_default")]
+    pub reserve_bytes: u64,
+    /// How often `policy` is looked at for a change.
+    #[serde(default = "Settings::policy_check_default")]
+    pub policy_check_seconds: u64,
+    /// Beyond this time without a sign of life from a lane the watchdog gets none either.
+    #[serde(default = "Settings::stall_default")]
+    pub stall_seconds: u64,
+    /// The workers.
+    #[serde(default)]
+    pub workers: Workers,
+    /// Bounds of what is read.
+    #[serde(default)]
+    pub limits: ReadLimits,
+    /// What a worker may ask for one object.
+    #[serde(default)]
+    pub asks: AskLimits,
+    /// The quarantine.
+    #[serde(default)]
+    pub quarantine: Quarantine,
+    /// The ledger.
+    #[serde(default)]
+    pub ledger: Ledger,
+    /// Site keys by name; a key that is not listed is the credential of that name.
+    #[serde(default, rename = "key")]
+    pub keys: Vec<KeySetting>,
+    /// Which object belongs to which project; the first that matches counts.
+    #[serde(default, rename = "route")]
+    pub routes: Vec<Route>,
+}
+
+/// A process that may post: by name or by uid.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Writer {
+    /// Numeric user id.
+    Uid(u32),
+    /// User name, resolved at start.
+    Name(String),
+}
+
+/// A named site key.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct KeySetting {
+    /// The name routes use.
+    pub name: String,
+    /// The key file.
+    pub file: PathBuf,
+}
+
+/// The workers.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Workers {
+    /// How many, and so how many objects are judged at the same time.
+    pub count: u8,
+    /// Longest time for one object.
+    pub timeout_seconds: u64,
+    /// Address space of one worker, bytes.
+    pub memory_bytes: u64,
+    /// Largest output or scratch it may write, bytes.
+    pub output_bytes: u64,
+    /// Objects before a worker is replaced.
+    pub objects_each: u32,
+    /// A worker that was killed from outside (SIGKILL) costs no object before this many tries.
+    pub tries: u8,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self {
+            count: 2,
+            timeout_seconds: 120,
+            memory_bytes: 1 << 30,
+            output_bytes: gift_wire::MAX_OBJECT_BYTES,
+            objects_each: 500,
+            tries: 3,
+        }
+    }
+}
+
+/// Bounds of what is read; those of the design's pre-scan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct ReadLimits {
+    /// Deepest nesting of sequences.
+    pub depth: u16,
+    /// Most elements, all levels together.
+    pub elements: u32,
+    /// Longest value that is read into memory, bytes.
+    pub inline_bytes: u32,
+    /// Most bytes of values in memory, all together.
+    pub inline_total_bytes: u64,
+    /// Largest inflated size of a deflated data set, bytes; it is held in memory.
+    pub inflated_bytes: u64,
+}
+
+impl Default for ReadLimits {
+    fn default() -> Self {
+        // Together well under the 256 MB that any process of the box may use.
+        Self {
+            depth: 64,
+            elements: 1_000_000,
+            inline_bytes: 64 << 10,
+            inline_total_bytes: 64 << 20,
+            inflated_bytes: 128 << 20,
+        }
+    }
+}
+
+/// The quarantine's bounds. When it is full nothing more is taken from the intake: held objects are never lost.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// Largest size in all, bytes.
+    pub max_bytes: u64,
+    /// Most objects in all.
+    pub max_objects: u64,
+    /// Most objects of one scanner (by ordinal).
+    pub max_objects_per_scanner: u64,
+    /// After this an object is erased, and the erasure audited, days.
+    pub max_age_days: u32,
+    /// The credential that wraps held objects' keys; the site key when absent.
+    pub key: Option<String>,
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        // 5,000 objects a source: bars-security S16. 90 days: time to make and sign a template for a new format.
+        Self { max_bytes: 32 << 30, max_objects: 20_000, max_objects_per_scanner: 5_000, max_age_days: 90, key: None }
+    }
+}
+
+/// The ledger's bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Ledger {
+    /// Oldest row kept, days.
+    pub max_age_days: u32,
+    /// Most rows kept.
+    pub max_rows: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { max_age_days: 3_650, max_rows: 5_000_000 }
+    }
+}
+
+/// What is wrong with settings that parse.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsFault {
+    /// Unreadable, or not TOML of this shape.
+    #[error(transparent)]
+    Form(#[from] SettingsError),
+    /// A number that cannot work.
+    #[error("{0} out of range")]
+    Range(&'static str),
+    /// A name outside `[a-z0-9._-]{1,64}`.
+    #[error("{0}: a name is 1 to 64 of a-z 0-9 . _ -")]
+    Name(&'static str),
+    /// Two keys of one name.
+    #[error("two keys of the same name")]
+    DoubleKey,
+    /// Nobody could post.
+    #[error("intake-writers must name at least one user")]
+    NoWriter,
+    /// A user that does not exist here.
+    #[error("no such user: {0}")]
+    UnknownWriter(String),
+}
+
+/// Name of the key that is used where none is named.
+pub const DEFAULT_KEY: &str = "site-key";
+
+impl Settings {
+    fn reserve_default() -> u64 {
+        256 << 20
+    }
+    fn policy_check_default() -> u64 {
+        5
+    }
+    fn stall_default() -> u64 {
+        60
+    }
+
+    /// Reads and checks the settings file.
+    ///
+    /// # Errors
+    /// What is wrong with it, with file and line where there is one.
+    pub fn load(path: &Path) -> Result<Self, SettingsFault> {
+        let settings: Self = gift_service::load(path)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsFault> {
+        let in_range = [
+            ("workers.count", (1..=64).contains(&self.workers.count)),
+            ("workers.timeout-seconds", self.workers.timeout_seconds > 0),
+            // Below this the policy's own tables do not fit.
+            ("workers.memory-bytes", self.workers.memory_bytes >= 64 << 20),
+            ("workers.output-bytes", (1..=gift_wire::MAX_OBJECT_BYTES).contains(&self.workers.output_bytes)),
+            ("workers.objects-each", self.workers.objects_each > 0),
+            ("workers.tries", self.workers.tries > 0),
+            ("limits", self.limits.depth > 0 && self.limits.elements > 0),
+            ("policy-check-seconds", self.policy_check_seconds > 0),
+            ("stall-seconds", self.stall_seconds > 0),
+            ("quarantine", self.quarantine.max_objects > 0 && self.quarantine.max_age_days > 0),
+            ("ledger", self.ledger.max_rows > 0 && self.ledger.max_age_days > 0),
+        ];
+        if let Some((name, _)) = in_range.into_iter().find(|&(_, ok)| !ok) {
+            return Err(SettingsFault::Range(name));
+        }
+        if self.intake_writers.is_empty() {
+            return Err(SettingsFault::NoWriter);
+        }
+        for route in &self.routes {
+            for (what, name) in [("project", &route.project), ("profile", &route.profile), ("key", &route.key)] {
+                if !is_name(name) {
+                    return Err(SettingsFault::Name(what));
+                }
+            }
+        }
+        let names: BTreeMap<&str, ()> = self.keys.iter().map(|key| (key.name.as_str(), ())).collect();
+        if names.len() < self.keys.len() {
+            return Err(SettingsFault::DoubleKey);
+        }
+        if !names.keys().chain(self.quarantine.key.as_deref().iter()).all(|name| is_name(name)) {
+            return Err(SettingsFault::Name("key"));
+        }
+        Ok(())
+    }
+
+    /// User ids that may post into the intake.
+    ///
+    /// # Errors
+    /// [`SettingsFault::UnknownWriter`].
+    pub fn writer_uids(&self) -> Result<Vec<u32>, SettingsFault> {
+        let uid = |writer: &Writer| match writer {
+            Writer::Uid(uid) => Ok(*uid),
+            Writer::Name(name) => match nix::unistd::User::from_name(name) {
+                Ok(Some(user)) => Ok(user.uid.as_raw()),
+                _ => Err(SettingsFault::UnknownWriter(name.clone())),
+            },
+        };
+        self.intake_writers.iter().map(uid).collect()
+    }
+
+    /// The configured file of the key called `name`.
+    pub fn key_file(&self, name: &str) -> Option<&Path> {
+        self.keys.iter().find(|key| key.name == name).map(|key| key.file.as_path())
+    }
+
+    /// Longest time for one object.
+    pub fn object_timeout(&self) -> Duration {
+        Duration::from_secs(self.workers.timeout_seconds)
+    }
+}
+
+/// True for a configured name, as the manifest wants it: `[a-z0-9._-]{1,64}`, and not a path.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && !text.starts_with('.')
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../../config/samples/deid.toml");
+
+    fn parse(text: &str) -> Result<Settings, SettingsFault> {
+        let settings: Settings = gift_service::parse(Path::new("deid.toml"), text)?;
+        settings.check().map(|()| settings)
+    }
+
+    /// The sample with the commented defaults switched on: every key it shows must exist and stand at its default.
+    fn uncommented() -> String {
+        let is_setting = |line: &&str| line.starts_with("# ") && (line.contains(" = ") || line.starts_with("# ["));
+        let lines = SAMPLE.lines().map(|line| if is_setting(&line) { &line[2..] } else { line });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_sample_parses_and_shows_every_default() {
+        let sample = parse(SAMPLE).unwrap();
+        let mut shown = parse(&uncommented()).unwrap();
+        assert_ne!(uncommented(), SAMPLE);
+        shown.keys.clear();
+        shown.quarantine.key = None;
+        assert_eq!(shown, sample);
+        assert_eq!((sample.workers, sample.asks), (Workers::default(), AskLimits::default()));
+        assert_eq!(sample.routes.len(), 2);
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        let with = |from: &str, to: &str| {
+            assert!(SAMPLE.contains(from), "{from}");
+            parse(&SAMPLE.replace(from, to))
+        };
+        assert!(matches!(with("house =", "hause ="), Err(SettingsFault::Form(_))));
+        assert!(matches!(with("# [workers]\n# count = 2", "[workers]\ncount = 0"), Err(SettingsFault::Range(_))));
+        assert!(matches!(with("project = \"fetal-surgery\"", "project = \"Doe^Jane\""), Err(SettingsFault::Name(_))));
+        assert!(matches!(with("profile = \"gift-default-1\"", "profile = \"../../etc\""), Err(SettingsFault::Name(_))));
+        assert!(matches!(with("[\"gift-receiver\"]", "[]"), Err(SettingsFault::NoWriter)));
+    }
+}

@@ -1,0 +1,124 @@
+//! The worker: parsers and codecs behind a sandbox. It has no key, no name of anything, one channel and three files.
+
+use std::{fs::File, os::fd::AsFd as _};
+
+use gift_deidentify::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
+
+use crate::{
+    channel::{ChannelError, Endpoint},
+    judge::{Files, Judge, Outcome},
+    policy::PolicyTexts,
+    protocol::{ASKS_PER_MESSAGE, Order, Report},
+    sandbox::{self, Landlock, SandboxError},
+};
+
+/// Why a worker ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The channel's; [`ChannelError::Closed`] is the ordinary end.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The sandbox could not be closed.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
+    /// Something else than what the monitor says.
+    #[error("worker was given something else than its orders")]
+    Order,
+    /// A file's.
+    #[error("worker's file: {0}")]
+    Io(#[from] std::io::Error),
+    /// The policy does not parse, although the monitor parsed it.
+    #[error("policy does not parse")]
+    Policy,
+}
+
+/// A worker behind its closed sandbox.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The channel to the monitor.
+    pub channel: Endpoint,
+    /// The policy.
+    pub policy: PolicyTexts,
+    /// The object as received; read-only.
+    pub input: File,
+    /// Where the result goes.
+    pub output: File,
+    /// For redaction.
+    pub scratch: File,
+    /// How far landlock closes the sandbox.
+    pub landlock: Landlock,
+}
+
+/// Takes the first order, closes the sandbox, reads the policy.
+///
+/// # Errors
+/// [`WorkerError`].
+pub fn prepare() -> Result<Prepared, WorkerError> {
+    // What a panic would print can quote an object; the monitor sees the death itself.
+    std::panic::set_hook(Box::new(|_| std::process::exit(101)));
+    let mut channel = Endpoint::new(std::io::stdin().as_fd().try_clone_to_owned()?);
+    let (order, descriptors) = channel.recv_descriptors::<Order>()?;
+    let Order::Start(start) = order else { return Err(WorkerError::Order) };
+    let files: Vec<File> = descriptors.into_iter().map(File::from).collect();
+    let [policy, input, output, scratch] = <[File; 4]>::try_from(files).map_err(|_| WorkerError::Order)?;
+    let landlock = sandbox::enter_worker(&start.bounds)?;
+    let policy = PolicyTexts::read(&policy, start.policy_bytes).map_err(|_| WorkerError::Policy)?;
+    Ok(Prepared { channel, policy, input, output, scratch, landlock })
+}
+
+/// Serves until the monitor closes the channel.
+///
+/// # Errors
+/// [`WorkerError`]; the process ends either way, and nobody reads why.
+pub fn serve() -> Result<(), WorkerError> {
+    let Prepared { mut channel, policy, input, output, scratch, landlock } = prepare()?;
+    let judge = Judge::new(&policy).map_err(|_| WorkerError::Policy)?;
+    drop(policy);
+    channel.send(&Report::Ready { landlock }, &[], None)?;
+    loop {
+        let job = match channel.recv::<Order>(None, || ()) {
+            Ok(Order::Judge(job)) => job,
+            Ok(_) => return Err(WorkerError::Order),
+            Err(ChannelError::Closed) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let files = Files { input: &input, output: &output, scratch: &scratch };
+        let report = match judge.judge(&job, files, &mut Line { channel: &mut channel })? {
+            Outcome::Released(facts) => Report::Released(Box::new(facts)),
+            Outcome::Held(reason, fingerprint) => Report::Held { reason, fingerprint },
+        };
+        channel.send(&report, &[], None)?;
+    }
+}
+
+/// The line to the monitor, which holds the key.
+struct Line<'a> {
+    channel: &'a mut Endpoint,
+}
+
+impl Pseudonymise for Line<'_> {
+    fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, PseudonymError> {
+        let mut answers = Vec::with_capacity(asks.len());
+        let mut rest = asks;
+        let mut most = ASKS_PER_MESSAGE;
+        while !rest.is_empty() {
+            let (batch, after) = rest.split_at(most.min(rest.len()));
+            match self.channel.send(&Report::Ask(batch.to_vec()), &[], None) {
+                Ok(()) => {}
+                // Long values: fewer at a time.
+                Err(ChannelError::Form) if batch.len() > 1 => {
+                    most = batch.len() / 2;
+                    continue;
+                }
+                Err(ChannelError::Form) => return Err(PseudonymError::Refused),
+                Err(_) => return Err(PseudonymError::Channel),
+            }
+            match self.channel.recv::<Order>(None, || ()) {
+                Ok(Order::Answers(more)) if more.len() == batch.len() => answers.extend(more),
+                _ => return Err(PseudonymError::Channel),
+            }
+            rest = after;
+        }
+        Ok(answers)
+    }
+}
