@@ -1,3 +1,32 @@
-//! x
+//! Burnt-in text in the pixels of DICOM objects: when redaction is needed, what to blank, blanking it in every supported
+//! format, and the proof that it is gone (PS3.15 E.3.1, Clean Pixel Data Option).
+//!
+//! [`decide`] says of an object whether its pixels are clear, to be redacted by a [`Plan`], or held; [`apply`] carries a
+//! plan out and reads back what it wrote. Both end in a [`PixelClearance`], which only this crate can make, and without
+//! which there is no [`Deidentified`] object. What is not positively known to be safe is held. Policy (templates, the
+//! never-burnt-in list, the vocabulary of makes and models) is data; matching it is pure: no IO but through the traits that
+//! are handed in, no clock, no log. Errors and fingerprints hold no attribute value outside closed lists.
+
+mod allowlist;
+mod apply;
+mod clearance;
+mod decide;
+mod fragments;
+mod image;
 pub mod jpeg;
-pub mod mask;
+mod mask;
+mod native;
+mod palette;
+mod syntax;
+mod template;
+#[cfg(test)]
+mod testing;
+
+pub use allowlist::NeverBurntIn;
+pub use apply::{RedactError, Scratch, apply};
+pub use clearance::PixelClearance;
+pub use decide::{Decision, Hold, Method, Plan, decide};
+pub use image::{Inconsistent, Photometric, PixelLayout};
+pub use mask::{Mask, Rect, Region, RegionError};
+pub use syntax::Syntax;
+pub use template::{Conditions, Match, Template, TemplateError, Templates, Verified};

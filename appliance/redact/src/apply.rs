@@ -1,0 +1,267 @@
+//! Carries a plan out: reads frame by frame, writes the new pixel stream to scratch, reads it back and proves it.
+//!
+//! Memory holds a run of lines (native) or two compressed frames (JPEG), whatever the number of frames.
+
+use crate::{
+    PixelClearance,
+    decide::{Method, Plan},
+    fragments,
+    image::{Inconsistent, Photometric, PixelLayout},
+    jpeg::{self, Colour, Expected, JpegError},
+    native::{self, Native},
+    palette,
+};
+use dicom_core::VR;
+use dicom_dictionary_std::tags;
+use gift_deidentify::dataset::{DataSet, Element, Origin, Source, Value};
+use std::io;
+
+/// Where the new pixel stream goes. Spans with [`Origin::Scratch`] point into it.
+pub trait Scratch: Source {
+    /// Appends; afterwards [`Source::len`] has grown by the length of `bytes` and they can be read.
+    ///
+    /// # Errors
+    /// The medium's.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+}
+
+impl Scratch for Vec<u8> {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Why a plan could not be carried out. The data set is then unchanged; scratch holds rubbish.
+#[derive(Debug, thiserror::Error)]
+pub enum RedactError {
+    /// The object could not be read.
+    #[error("the object could not be read")]
+    Read(#[source] io::Error),
+    /// Scratch could not be written or read.
+    #[error("scratch space failed")]
+    Scratch(#[source] io::Error),
+    /// Pixel data contradict the attributes, or these have changed since the plan was made.
+    #[error("pixel data contradict the attributes")]
+    Inconsistent,
+    /// A frame's JPEG stream.
+    #[error("frame {frame}")]
+    Jpeg {
+        /// Frame, from 1.
+        frame: u32,
+        /// What.
+        #[source]
+        error: JpegError,
+    },
+    /// What was written is not what it must be.
+    #[error("redaction of frame {frame} unproven")]
+    Unproven {
+        /// Frame, from 1.
+        frame: u32,
+    },
+}
+
+impl RedactError {
+    /// The word of `gift_status::HoldReason` under which the object is held; `None` for a failed medium (retry, or stop).
+    pub fn hold(&self) -> Option<&'static str> {
+        match self {
+            Self::Read(_) | Self::Scratch(_) => None,
+            Self::Inconsistent | Self::Jpeg { error: JpegError::Geometry, .. } => Some("inconsistent"),
+            Self::Jpeg { error: JpegError::Unsupported(_), .. } => Some("unsupported-transfer-syntax"),
+            Self::Jpeg { error: JpegError::Unproven(_), .. } | Self::Unproven { .. } => Some("redaction-unproven"),
+            Self::Jpeg { .. } => Some("decode-failed"),
+        }
+    }
+}
+
+impl From<Inconsistent> for RedactError {
+    fn from(_: Inconsistent) -> Self {
+        Self::Inconsistent
+    }
+}
+
+/// Bytes per read and write of native pixels: fits the caches, makes long enough system calls.
+const RUN_BYTES: usize = 256 << 10;
+
+/// Carries `plan` out on the object it was made for. `input` is what spans with [`Origin::Input`] point into. On success
+/// Pixel Data (7FE0,0010) is new, offset tables are rebuilt, icons (0088,0200) are gone, and, when regions were blanked,
+/// Burned In Annotation is NO (PS3.15 E.3.1).
+///
+/// # Errors
+/// See [`RedactError`]; nothing of a failed redaction may be released.
+pub fn apply(
+    plan: &Plan,
+    ds: &mut DataSet,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<PixelClearance, RedactError> {
+    if PixelLayout::of(ds)? != plan.layout {
+        return Err(RedactError::Inconsistent);
+    }
+    let element = ds.get(tags::PIXEL_DATA).ok_or(RedactError::Inconsistent)?;
+    let (vr, value) = match plan.method {
+        Method::Native => {
+            let vr = if plan.layout.bits_allocated > 8 || element.vr == VR::OW { VR::OW } else { VR::OB };
+            (vr, native_pixels(plan, ds, &element.value, input, scratch)?)
+        }
+        Method::Jpeg => (VR::OB, jpeg_pixels(plan, ds, &element.value, input, scratch)?),
+    };
+    ds.insert(Element { tag: tags::PIXEL_DATA, vr, value });
+    ds.remove(fragments::EXTENDED_OFFSET_TABLE);
+    ds.remove(fragments::EXTENDED_OFFSET_TABLE_LENGTHS);
+    ds.remove(tags::ICON_IMAGE_SEQUENCE);
+    if !plan.mask.is_empty() {
+        ds.insert(Element::new(tags::BURNED_IN_ANNOTATION, VR::CS, *b"NO"));
+    }
+    Ok(PixelClearance::new(plan.basis.clone(), plan.layout.frames, plan.mask.rects().to_vec()))
+}
+
+/// Reads `into.len()` bytes at `at` of a value.
+pub(crate) fn read(value: &Value, at: u64, into: &mut [u8], input: &dyn Source) -> Result<(), RedactError> {
+    match value {
+        Value::Bytes(bytes) => bytes.as_slice().read_exact_at(into, at).map_err(|_| RedactError::Inconsistent),
+        Value::Span { origin: Origin::Input, offset, length } => {
+            if at.checked_add(into.len() as u64).is_none_or(|end| end > *length) {
+                return Err(RedactError::Inconsistent);
+            }
+            let from = offset.checked_add(at).ok_or(RedactError::Inconsistent)?;
+            input.read_exact_at(into, from).map_err(RedactError::Read)
+        }
+        _ => Err(RedactError::Inconsistent),
+    }
+}
+
+fn native_pixels(
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<Value, RedactError> {
+    let layout = &plan.layout;
+    let length = layout.native_length().ok_or(RedactError::Inconsistent)?;
+    let stands = fragments::length(value)?;
+    if !native::is_supported(layout) || stands != length && stands != length.next_multiple_of(2) {
+        return Err(RedactError::Inconsistent);
+    }
+    let darkest = match layout.photometric {
+        Photometric::Palette if !plan.mask.is_empty() => palette::darkest(ds, layout, input)?,
+        _ => 0,
+    };
+    let native = Native::new(layout, &plan.mask, native::black(layout, darkest));
+    let (line_length, lines) = (native.line_length(), native.lines_per_frame());
+    let total = u64::from(lines) * u64::from(layout.frames);
+    let run = (RUN_BYTES / line_length).max(1) as u64;
+    let offset = scratch.len();
+    let (mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new());
+    let mut first = 0;
+    while first < total {
+        let count = run.min(total - first);
+        let (at, bytes) = (first * line_length as u64, count as usize * line_length);
+        before.resize(bytes, 0);
+        read(value, at, &mut before, input)?;
+        after.clear();
+        after.extend_from_slice(&before);
+        let line_of = |i: usize| ((first + i as u64) % u64::from(lines)) as u32;
+        for (i, line) in after.chunks_exact_mut(line_length).enumerate() {
+            native.redact(line_of(i), line, &mut spans);
+        }
+        scratch.append(&after).map_err(RedactError::Scratch)?;
+        // From here on only what can be read back counts.
+        after.fill(0x5A);
+        scratch.read_exact_at(&mut after, offset + at).map_err(RedactError::Scratch)?;
+        for (i, (b, a)) in before.chunks_exact(line_length).zip(after.chunks_exact(line_length)).enumerate() {
+            if !native.proves(line_of(i), b, a, &mut spans) {
+                return Err(RedactError::Unproven { frame: ((first + i as u64) / u64::from(lines)) as u32 + 1 });
+            }
+        }
+        first += count;
+    }
+    if length % 2 != 0 {
+        scratch.append(&[0]).map_err(RedactError::Scratch)?;
+    }
+    Ok(Value::Span { origin: Origin::Scratch, offset, length: length.next_multiple_of(2) })
+}
+
+fn jpeg_pixels(
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<Value, RedactError> {
+    let Value::Fragments { offsets, fragments } = value else { return Err(RedactError::Inconsistent) };
+    let layout = &plan.layout;
+    let expected = Expected {
+        rows: layout.rows,
+        columns: layout.columns,
+        samples: layout.samples,
+        colour: match layout.photometric {
+            Photometric::Monochrome1 => Colour::Inverted,
+            Photometric::Monochrome2 => Colour::Monochrome,
+            Photometric::Rgb => Colour::Rgb,
+            _ => Colour::Ybr,
+        },
+    };
+    let starts_frame = |fragment: &Value| {
+        let mut soi = [0; 2];
+        let long_enough = fragments::length(fragment)? >= 2;
+        if long_enough {
+            read(fragment, 0, &mut soi, input)?;
+        }
+        Ok(soi == [0xFF, 0xD8])
+    };
+    let frames = fragments::frames(ds, layout, offsets, fragments, starts_frame)?;
+    let mut written = Fragmented::default();
+    let (mut frame, mut redacted) = (Vec::new(), Vec::new());
+    for (number, range) in (1u32..).zip(frames) {
+        let failed = |error| RedactError::Jpeg { frame: number, error };
+        frame.clear();
+        for fragment in &fragments[range] {
+            let (start, length) = (frame.len(), fragments::length(fragment)?);
+            frame.resize(start + usize::try_from(length).map_err(|_| RedactError::Inconsistent)?, 0);
+            read(fragment, 0, &mut frame[start..], input)?;
+        }
+        redacted.clear();
+        let receipt = jpeg::redact(&frame, &expected, &plan.mask, &mut redacted).map_err(failed)?;
+        let at = scratch.len();
+        written.push(at, &redacted, scratch)?;
+        redacted.fill(0x5A);
+        scratch.read_exact_at(&mut redacted, at).map_err(RedactError::Scratch)?;
+        jpeg::prove(&redacted, &expected, &plan.mask, &receipt).map_err(failed)?;
+    }
+    Ok(written.into_value())
+}
+
+/// Encapsulated frames, one fragment each.
+#[derive(Default)]
+struct Fragmented {
+    fragments: Vec<Value>,
+    /// Where each frame's item begins, counted from the first one (PS3.5 A.4).
+    starts: Vec<u64>,
+    next: u64,
+}
+
+impl Fragmented {
+    fn push(&mut self, at: u64, frame: &[u8], scratch: &mut dyn Scratch) -> Result<(), RedactError> {
+        scratch.append(frame).map_err(RedactError::Scratch)?;
+        if frame.len() % 2 != 0 {
+            scratch.append(&[0]).map_err(RedactError::Scratch)?;
+        }
+        let length = (frame.len() as u64).next_multiple_of(2);
+        self.fragments.push(Value::Span { origin: Origin::Scratch, offset: at, length });
+        self.starts.push(self.next);
+        self.next += 8 + length;
+        Ok(())
+    }
+
+    /// With a basic offset table, empty when an offset does not fit its 32 bits.
+    fn into_value(self) -> Value {
+        let table: Option<Vec<u32>> = self.starts.iter().map(|&s| u32::try_from(s).ok()).collect();
+        let offsets = table.unwrap_or_default().into_iter().flat_map(u32::to_le_bytes).collect();
+        Value::Fragments { offsets, fragments: self.fragments }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What happens to an object's pixels: clear as it is, redact by a plan, or hold. A pure function of the object.
+
+use crate::{
+    NeverBurntIn, PixelClearance, Templates,
+    clearance::Basis,
+    image::{Facts, Inconsistent, Photometric, PixelData, PixelLayout, pixel_data},
+    mask::{Mask, Rect},
+    native,
+    syntax::Syntax,
+    template::Match,
+};
+use dicom_dictionary_std::tags;
+use gift_deidentify::dataset::{DataSet, Value};
+
+/// The decision.
+#[derive(Debug)]
+pub enum Decision {
+    /// The pixels are safe as they stand.
+    Clear(PixelClearance),
+    /// They are safe once [`crate::apply`] has carried the plan out.
+    Redact(Plan),
+    /// Not to be released.
+    Hold(Hold),
+}
+
+/// Why an object is held. [`Hold::as_str`] gives the word that quarantine and reports use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// May be burnt in, and no template matches.
+    NoTemplate,
+    /// The template that matches has not been verified.
+    UnverifiedTemplate {
+        /// Its id.
+        template: String,
+    },
+    /// Several equally specific templates match.
+    AmbiguousTemplate,
+    /// Needs work on its pixels that is not possible in this transfer syntax.
+    UnsupportedTransferSyntax,
+    /// A SOP class that no rule makes safe.
+    UnsupportedSopClass,
+    /// Attributes contradict each other or the pixel data.
+    Inconsistent,
+}
+
+impl Hold {
+    /// The word of `gift_status::HoldReason`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::NoTemplate => "no-template",
+            Self::UnverifiedTemplate { .. } => "unverified-template",
+            Self::AmbiguousTemplate => "ambiguous-template",
+            Self::UnsupportedTransferSyntax => "unsupported-transfer-syntax",
+            Self::UnsupportedSopClass => "unsupported-sop-class",
+            Self::Inconsistent => "inconsistent",
+        }
+    }
+}
+
+impl From<Inconsistent> for Hold {
+    fn from(_: Inconsistent) -> Self {
+        Self::Inconsistent
+    }
+}
+
+/// What is to be done with an object's pixels.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub(crate) basis: Basis,
+    pub(crate) layout: PixelLayout,
+    pub(crate) mask: Mask,
+    pub(crate) method: Method,
+}
+
+/// The codec that carries a plan out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Native pixels, line by line.
+    Native,
+    /// JPEG in the DCT domain.
+    Jpeg,
+}
+
+impl Plan {
+    /// The template, when one is behind it; a plan without one only strips what may hide beside the pixels.
+    pub fn template(&self) -> Option<&str> {
+        self.basis.template()
+    }
+
+    /// The rectangles to blank.
+    pub fn regions(&self) -> &[Rect] {
+        self.mask.rects()
+    }
+
+    /// The codec.
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The image.
+    pub fn layout(&self) -> &PixelLayout {
+        &self.layout
+    }
+}
+
+/// Decides about one object. `transfer_syntax_uid` is the one it arrived in; the scanner's claims that nothing is burnt in
+/// or that identity was removed are not looked at.
+pub fn decide(
+    ds: &DataSet,
+    transfer_syntax_uid: &str,
+    templates: &Templates,
+    never_burnt_in: &NeverBurntIn,
+) -> Decision {
+    consider(ds, transfer_syntax_uid, templates, never_burnt_in).unwrap_or_else(Decision::Hold)
+}
+
+fn consider(
+    ds: &DataSet,
+    transfer_syntax_uid: &str,
+    templates: &Templates,
+    never_burnt_in: &NeverBurntIn,
+) -> Result<Decision, Hold> {
+    let facts = Facts::of(ds, transfer_syntax_uid)?;
+    match pixel_data(ds)? {
+        PixelData::None if never_burnt_in.is_without_pixels(facts.sop_class) => {
+            return Ok(Decision::Clear(PixelClearance::without_pixels()));
+        }
+        PixelData::None | PixelData::Float => return Err(Hold::UnsupportedSopClass),
+        // A class that has no pixels by the standard, with pixels: no rule and no template can be meant for it.
+        PixelData::Present if never_burnt_in.is_without_pixels(facts.sop_class) => return Err(Hold::Inconsistent),
+        PixelData::Present => {}
+    }
+    let layout = PixelLayout::of(ds);
+    let (basis, mask) = match &layout {
+        Ok(layout) => match templates.find(&facts, layout) {
+            Match::Tie => return Err(Hold::AmbiguousTemplate),
+            Match::One(template) if template.verified().is_none() => {
+                return Err(Hold::UnverifiedTemplate { template: template.id().to_owned() });
+            }
+            Match::One(template) => {
+                (Basis::Template(template.id().to_owned()), template.mask().ok_or(Hold::Inconsistent)?)
+            }
+            Match::None => match never_burnt_in.rule(&facts, layout.photometric) {
+                Some(rule) => (Basis::NeverBurntIn(rule.to_owned()), Mask::default()),
+                None => return Err(Hold::NoTemplate),
+            },
+        },
+        Err(Inconsistent) => return Err(Hold::Inconsistent),
+    };
+    let layout = layout?;
+    let value = &ds.get(tags::PIXEL_DATA).ok_or(Hold::Inconsistent)?.value;
+    match (facts.syntax, value) {
+        (Syntax::Native, Value::Bytes(_) | Value::Span { .. }) => native(value, layout, basis, mask),
+        (Syntax::JpegBaseline | Syntax::JpegExtended, Value::Fragments { fragments, .. }) => {
+            if fragments.is_empty() || matches!(layout.photometric, Photometric::Palette) {
+                return Err(Hold::Inconsistent);
+            }
+            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Jpeg }))
+        }
+        (Syntax::Other, Value::Fragments { .. }) => Err(Hold::UnsupportedTransferSyntax),
+        _ => Err(Hold::Inconsistent),
+    }
+}
+
+fn native(value: &Value, layout: PixelLayout, basis: Basis, mask: Mask) -> Result<Decision, Hold> {
+    let length = layout.native_length().ok_or(Hold::Inconsistent)?;
+    let stands = match value {
+        Value::Bytes(bytes) => bytes.len() as u64,
+        Value::Span { length, .. } => *length,
+        _ => return Err(Hold::Inconsistent),
+    };
+    if stands != length && stands != length.next_multiple_of(2) {
+        return Err(Hold::Inconsistent);
+    }
+    if mask.is_empty() && !layout.has_unused_bits() {
+        return Ok(Decision::Clear(PixelClearance::new(basis, layout.frames, Vec::new())));
+    }
+    if !native::is_supported(&layout) {
+        return Err(Hold::Inconsistent);
+    }
+    Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Native }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Native pixel data (PS3.5 §8.1.1, Annex D): blanking lines, clearing unused bits, and the proof of both.
+//!
+//! The stream is a sequence of lines of equal length, whatever its planar configuration; memory holds a run of lines,
+//! never a frame.
+
+use crate::{
+    image::{Photometric, PixelLayout},
+    mask::Mask,
+};
+
+/// How one image's native pixels are written.
+#[derive(Debug)]
+pub(crate) struct Native<'m> {
+    mask: &'m Mask,
+    rows: u32,
+    /// Planes per frame: 3 for planar colour, else 1.
+    planes: u32,
+    /// Pixels that one unit of the stream covers: 2 for YBR_FULL_422, else 1.
+    unit_px: u32,
+    /// Units per line.
+    units: usize,
+    /// Bytes of a blank unit, by plane.
+    fill: Vec<Vec<u8>>,
+    clean: Option<Clean>,
+}
+
+/// Which bits of a sample are its value.
+#[derive(Debug, Clone, Copy)]
+struct Clean {
+    width: usize,
+    value: u32,
+    sign: u32,
+    above: u32,
+}
+
+impl Clean {
+    fn of(layout: &PixelLayout) -> Option<Self> {
+        let low = |bits: u16| (1u64 << bits) - 1;
+        layout.has_unused_bits().then(|| Self {
+            width: usize::from(layout.bits_allocated / 8),
+            value: (low(layout.bits_stored) << (layout.high_bit + 1 - layout.bits_stored)) as u32,
+            sign: if layout.signed { 1 << layout.high_bit } else { 0 },
+            above: !low(layout.high_bit + 1) as u32,
+        })
+    }
+
+    /// The value's bits; above them zeros, or the sign of a signed value.
+    #[inline(always)]
+    fn sample(self, sample: u32) -> u32 {
+        let value = sample & self.value;
+        if value & self.sign != 0 { value | self.above } else { value }
+    }
+
+    fn apply(self, bytes: &mut [u8]) {
+        match self.width {
+            1 => bytes.iter_mut().for_each(|b| *b = self.sample(u32::from(*b)) as u8),
+            2 => bytes.chunks_exact_mut(2).for_each(|b| {
+                let clean = self.sample(u32::from(u16::from_le_bytes([b[0], b[1]]))) as u16;
+                b.copy_from_slice(&clean.to_le_bytes());
+            }),
+            _ => bytes.chunks_exact_mut(4).for_each(|b| {
+                let clean = self.sample(u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                b.copy_from_slice(&clean.to_le_bytes());
+            }),
+        }
+    }
+}
+
+/// True when [`Native`] can write images of this layout.
+pub(crate) fn is_supported(layout: &PixelLayout) -> bool {
+    let subsampled = layout.photometric == Photometric::YbrFull422;
+    [8, 16, 32].contains(&layout.bits_allocated)
+        && !matches!(layout.photometric, Photometric::YbrRct | Photometric::YbrIct)
+        && !(subsampled && (layout.columns % 2 != 0 || layout.planar))
+}
+
+/// Black, by component. The darkest palette entry is the caller's to find.
+pub(crate) fn black(layout: &PixelLayout, darkest_entry: u32) -> [u32; 3] {
+    let shift = u32::from(layout.high_bit + 1 - layout.bits_stored);
+    let range = 1u64 << layout.bits_stored;
+    let at = |value: u64| (value << shift) as u32;
+    let (least, greatest) = if layout.signed { (range / 2, range / 2 - 1) } else { (0, range - 1) };
+    match layout.photometric {
+        // For signed samples the bit pattern of the least value is that of the sign alone.
+        Photometric::Monochrome1 => [at(greatest); 3],
+        Photometric::Monochrome2 => [at(least); 3],
+        Photometric::Palette => [at(u64::from(darkest_entry)); 3],
+        Photometric::Rgb => [0; 3],
+        _ => [0, at(range / 2), at(range / 2)],
+    }
+}
+
+impl<'m> Native<'m> {
+    /// For a layout that [`is_supported`].
+    pub(crate) fn new(layout: &PixelLayout, mask: &'m Mask, black: [u32; 3]) -> Self {
+        let width = usize::from(layout.bits_allocated / 8);
+        let clean = Clean::of(layout);
+        let bytes = |value: u32| {
+            let value = clean.map_or(value, |c| c.sample(value));
+            value.to_le_bytes()[..width].to_vec()
+        };
+        let [a, b, c] = black.map(bytes);
+        let planar = layout.planar && layout.samples == 3;
+        let (unit_px, fill) = match (layout.photometric, layout.samples) {
+            (Photometric::YbrFull422, _) => (2, vec![[a.clone(), a, b, c].concat()]),
+            (_, 1) => (1, vec![a]),
+            _ if planar => (1, vec![a, b, c]),
+            _ => (1, vec![[a, b, c].concat()]),
+        };
+        Self {
+            mask,
+            rows: u32::from(layout.rows),
+            planes: fill.len() as u32,
+            unit_px,
+            units: usize::from(layout.columns) / unit_px as usize,
+            fill,
+            clean,
+        }
+    }
+
+    /// Bytes per line.
+    pub(crate) fn line_length(&self) -> usize {
+        self.units * self.fill[0].len()
+    }
+
+    /// Lines per frame.
+    pub(crate) fn lines_per_frame(&self) -> u32 {
+        self.rows * self.planes
+    }
+
+    fn blank_of(&self, line: u32) -> &[u8] {
+        &self.fill[(line / self.rows) as usize]
+    }
+
+    fn spans(&self, line: u32, spans: &mut Vec<(u32, u32)>) {
+        self.mask.spans(line % self.rows, self.unit_px, 1, spans);
+    }
+
+    /// Redacts line `line` (of its frame) in place. `spans` is scratch space.
+    pub(crate) fn redact(&self, line: u32, bytes: &mut [u8], spans: &mut Vec<(u32, u32)>) {
+        if let Some(clean) = self.clean {
+            clean.apply(bytes);
+        }
+        self.spans(line, spans);
+        let blank = self.blank_of(line);
+        for &(start, end) in spans.iter() {
+            let inside = &mut bytes[start as usize * blank.len()..end as usize * blank.len()];
+            match blank {
+                [byte] => inside.fill(*byte),
+                _ => inside.chunks_exact_mut(blank.len()).for_each(|unit| unit.copy_from_slice(blank)),
+            }
+        }
+    }
+
+    /// True when `after` is what line `line` with bytes `before` must have become: every unit in the mask blank, every
+    /// other one as before but for unused bits.
+    pub(crate) fn proves(&self, line: u32, before: &[u8], after: &[u8], spans: &mut Vec<(u32, u32)>) -> bool {
+        if before.len() != self.line_length() || after.len() != before.len() {
+            return false;
+        }
+        self.spans(line, spans);
+        let blank = self.blank_of(line);
+        let mut from = 0;
+        for &(start, end) in spans.iter().chain(&[(self.units as u32, self.units as u32)]) {
+            let (start, end) = (start as usize * blank.len(), end as usize * blank.len());
+            if !self.is_kept(&before[from..start], &after[from..start])
+                || !after[start..end].chunks_exact(blank.len()).all(|unit| unit == blank)
+            {
+                return false;
+            }
+            from = end;
+        }
+        true
+    }
+
+    fn is_kept(&self, before: &[u8], after: &[u8]) -> bool {
+        let Some(clean) = self.clean else { return before == after };
+        let value = |bytes: &[u8]| {
+            let mut word = [0; 4];
+            word[..bytes.len()].copy_from_slice(bytes);
+            u32::from_le_bytes(word)
+        };
+        before.chunks_exact(clean.width).zip(after.chunks_exact(clean.width)).all(|(b, a)| {
+            let (b, a) = (value(b), value(a));
+            // Independent of how it was written: value bits equal, bits below gone, bits above all alike.
+            let above = clean.above & (u32::MAX >> (32 - 8 * clean.width));
+            let extension = if clean.sign != 0 && b & clean.sign != 0 { above } else { 0 };
+            a & clean.value == b & clean.value && a & !clean.value == extension
+        })
+    }
+}
