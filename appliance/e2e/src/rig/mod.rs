@@ -313,6 +313,39 @@ impl Rig {
         }
     }
 
+    /// Runs `work` on the scanner's side, in a thread of its own that enters its network namespace.
+    ///
+    /// # Errors
+    /// What `work` returns, or that it panicked.
+    pub fn on_scanner_side<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let path = match &self.isolation {
+            Isolation::Full { scan, .. } => Some(scan.path()),
+            Isolation::None(_) => None,
+        };
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(move || {
+                if let Some(path) = path {
+                    namespace::enter(&path)?;
+                }
+                work()
+            });
+            thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("panicked on the scanner's side")))
+        })
+    }
+
+    /// The receiver, as an address on the scanner's side.
+    pub fn dicom_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.dicom_port))
+    }
+
+    /// Peak resident memory of a role's process and its children, bytes (`VmHWM`).
+    pub fn peak_memory(&self, role: Role) -> u64 {
+        let Some(pid) = self.pid(role) else { return 0 };
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let all = children.split_whitespace().filter_map(|c| c.parse().ok()).chain([pid]);
+        all.map(peak_of).max().unwrap_or(0)
+    }
+
     /// A command with a role's account, groups and namespace: what a full compromise of that process could run.
     pub fn as_role(&self, role: Role, program: &str) -> Command {
         let mut words = self.prefix(role);
@@ -355,6 +388,12 @@ impl Drop for Rig {
             self.stop_role(role);
         }
     }
+}
+
+fn peak_of(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().map_or(0, |kib| kib * 1024)
 }
 
 /// `setpriv` words for an account: its groups and nothing else, no capability, no way to gain one.

@@ -46,7 +46,7 @@ impl Namespace {
         let path = self.path();
         let made = std::thread::spawn(move || {
             // Only this thread enters the namespace, and it ends here; the socket stays where it was made.
-            setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
+            enter(&path)?;
             TcpListener::bind(address)
         });
         made.join().unwrap_or_else(|_| Err(io::Error::other("the binding thread panicked")))
@@ -57,6 +57,11 @@ impl Drop for Namespace {
     fn drop(&mut self) {
         let _ = ip(&["netns", "delete", &self.name]);
     }
+}
+
+/// Puts the calling thread into the network namespace that `path` stands for.
+pub(super) fn enter(path: &Path) -> io::Result<()> {
+    Ok(setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?)
 }
 
 fn ip(arguments: &[&str]) -> Result<()> {
