@@ -47,11 +47,9 @@ mod tests {
         let listed: std::collections::HashSet<_> = standard_storage_sop_classes().map(|class| class.uid).collect();
         let mut seen = 0;
         let mut check = |uid: String| {
-            if let Some(entry) = StandardSopClassDictionary.by_uid(&uid) {
-                if entry.alias.contains("Storage") {
-                    seen += 1;
-                    assert!(listed.contains(uid.as_str()), "{uid} is missing from the table");
-                }
+            if StandardSopClassDictionary.by_uid(&uid).is_some_and(|entry| entry.alias.contains("Storage")) {
+                seen += 1;
+                assert!(listed.contains(uid.as_str()), "{uid} is missing from the table");
             }
         };
         for n in 1..700 {

@@ -250,7 +250,7 @@ fn violations_are_aborted_with_the_standards_reason() {
     command_in_data.extend(peer::p_data(3, true, true, &peer::echo_rq(2)));
     let response = peer::command_set(&[(0x0100, &[1, 0x80]), (0x0120, &[1, 0]), (0x0800, &[1, 1]), (0x0900, &[0, 0])]);
     let endless: Vec<u8> = (0..20).flat_map(|_| peer::p_data(3, true, false, &[0; 1000])).collect();
-    let cases: Vec<(&str, Vec<u8>, (u8, u8), Violation)> = vec![
+    let cases = [
         ("1 GiB P-DATA-TF", gibibyte(4), (2, 6), Violation::TooLong),
         ("1 GiB A-RELEASE-RQ", gibibyte(5), (2, 6), Violation::TooLong),
         ("unknown PDU", vec![8, 0, 0, 0, 0, 4], (2, 1), Violation::UnrecognizedPdu),
