@@ -1,0 +1,63 @@
+#!/bin/bash
+# Checks this tree with the tools of the system it is for: units, exposure (bar S6: ≤ 1.5 each), accounts, directories (as the
+# README's table has them), packet filters, settings. A tool that is missing is named and skipped. Starts nothing.
+set -euo pipefail
+cd "$(dirname "$0")"
+units=usr/lib/systemd/system
+root=$(mktemp -d)
+trap 'rm -rf "$root"' EXIT
+have() { command -v "$1" >/dev/null || { echo "skipped: no $1"; return 1; }; }
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+if have systemd-analyze; then
+    for name in receiver deid uplink health; do
+        systemd-analyze security --no-pager --offline=true --threshold=15 "$units/gift-$name.service" >"$root/report" ||
+            fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
+        tail -n 1 "$root/report"
+    done
+    # Binaries are not installed here; everything else it finds is an error.
+    systemd-analyze verify --man=no --recursive-errors=no "$units"/*.service "$units"/*.socket 2>&1 |
+        grep -v -e 'is not executable: No such file' -e '@.service: ' >"$root/verify" || true
+    [ ! -s "$root/verify" ] || fail "$(cat "$root/verify")"
+fi
+
+# Tables of the README and tmpfiles.d say the same.
+awk '$1 == "d" { print $2, $4, $5, $3 }' usr/lib/tmpfiles.d/gift.conf >"$root/tmpfiles"
+awk -F '|' '$2 ~ /^ `\// && NF == 7 { gsub(/[` ]/, "", $2); gsub(/ /, "", $3); gsub(/ /, "", $4); gsub(/ /, "", $5);
+    print $2, $3, $4, $5 }' README.md >"$root/readme"
+diff "$root/tmpfiles" "$root/readme" || fail "README.md and tmpfiles.d differ"
+
+if [ "$(id -u)" = 0 ] && have systemd-sysusers && have systemd-tmpfiles; then
+    mkdir -p "$root/usr/lib" "$root/etc"
+    cp -r usr/lib/sysusers.d usr/lib/tmpfiles.d "$root/usr/lib/"
+    systemd-sysusers --root="$root" gift.conf >"$root/sysusers" 2>&1 || fail "$(cat "$root/sysusers")"
+    systemd-tmpfiles --root="$root" --create gift.conf
+    while read -r path owner group mode; do
+        uid=$(awk -F: -v n="$owner" '$1 == n { print $3 }' "$root/etc/passwd")
+        gid=$(awk -F: -v n="$group" '$1 == n { print $3 }' "$root/etc/group")
+        found=$(stat -c '%u %g %04a' "$root$path")
+        [ "$found" = "${uid:-0} ${gid:-0} $mode" ] || fail "$path is $found, not ${uid:-0} ${gid:-0} $mode"
+    done <"$root/tmpfiles"
+fi
+
+if [ "$(id -u)" = 0 ] && have nft && have unshare; then
+    for side in scanner wan host; do
+        # The account exists on the box only.
+        sed 's/"gift-uplink"/65534/' "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
+        unshare --net nft -f "$root/$side.nft" || fail "$side.nft"
+    done
+fi
+
+# Every directory that a process's settings name is one it can reach in its unit.
+for name in receiver deid uplink health; do
+    [ -e "etc/gift/$name.toml" ] || fail "etc/gift/$name.toml leads nowhere"
+    grep -o '^[^#]*"\(/var/lib/gift\|/run/gift\)[^"]*"' "etc/gift/$name.toml" | grep -o '/[^"]*' | while read -r path; do
+        [ "$path" = /var/lib/gift ] && continue
+        reached=no
+        for bound in $(sed -n 's/^Bind\(ReadOnly\)\?Paths=//p' "$units/gift-$name.service"); do
+            case "$path/" in "${bound#-}"/*) reached=yes ;; esac
+        done
+        [ "$reached" = yes ] || fail "gift-$name cannot reach $path"
+    done
+done
+echo "dist: all checks passed"
