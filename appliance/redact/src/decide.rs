@@ -6,7 +6,7 @@ use crate::{
     image::{Facts, Inconsistent, Photometric, PixelData, PixelLayout, pixel_data},
     mask::{Mask, Rect},
     native,
-    syntax::Syntax,
+    syntax::{BIG_ENDIAN, Syntax},
     template::Match,
 };
 use dicom_dictionary_std::tags;
@@ -149,6 +149,10 @@ fn consider(
     };
     let layout = layout?;
     let value = &ds.get(tags::PIXEL_DATA).ok_or(Hold::Inconsistent)?.value;
+    // Whether cells of more than 16 bit are swapped as words or as a whole is not agreed on among writers.
+    if transfer_syntax_uid == BIG_ENDIAN && layout.bits_allocated > 16 {
+        return Err(Hold::UnsupportedTransferSyntax);
+    }
     match (facts.syntax, value) {
         (Syntax::Native, Value::Bytes(_) | Value::Span { .. }) => native(value, layout, basis, mask),
         (Syntax::JpegBaseline | Syntax::JpegExtended, Value::Fragments { fragments, .. }) => {

@@ -132,8 +132,9 @@ impl<'a> Parser<'a> {
                 self.jfif |= payload.starts_with(b"JFIF\0");
                 Ok(Segment::Dropped)
             }
-            0xEE if payload.starts_with(b"Adobe") => {
-                let transform = *payload.get(11).ok_or(JpegError::Malformed("Adobe segment"))?;
+            // A shorter one is none to any decoder.
+            0xEE if payload.starts_with(b"Adobe") && payload.len() >= 12 => {
+                let transform = payload[11];
                 if transform > 2 || self.adobe.is_some_and(|earlier| earlier != transform) {
                     return Err(JpegError::Malformed("Adobe segment"));
                 }
@@ -241,7 +242,8 @@ impl<'a> Parser<'a> {
         let frame = self.frame.as_ref().ok_or(BAD)?;
         let (&count, rest) = payload.split_first().ok_or(BAD)?;
         let count = usize::from(count);
-        if rest.len() != 2 * count + 3 || rest[2 * count..] != [0, 63, 0] {
+        // Spectral selection and approximation mean nothing in a sequential process; some encoders write zeros.
+        if rest.len() != 2 * count + 3 || !matches!(rest[2 * count..], [0, 63 | 0, 0]) {
             return Err(BAD);
         }
         let mut scan = Vec::with_capacity(3);
