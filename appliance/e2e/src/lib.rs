@@ -2,6 +2,7 @@
 //! Test code: it may do what no product crate may.
 #![allow(clippy::missing_errors_doc)]
 
+pub mod generator;
 pub mod raw;
 pub mod rig;
 pub mod scu;

@@ -270,7 +270,7 @@ impl Rig {
         };
         let mut environment = vec![
             ("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-            ("RUST_LOG".to_owned(), std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())),
+            ("GIFT_LOG".to_owned(), std::env::var("GIFT_LOG").unwrap_or_else(|_| "info".to_owned())),
         ];
         if role == Role::Deid {
             environment
