@@ -7,33 +7,14 @@ use std::{
 };
 
 use crate::{
-    error::{SpoolError, again, is_full},
+    error::SpoolError,
     format,
-    fs::{Fs, Kind, OsFs},
-    group::{Group, GroupCommit, Outcome},
+    fs::{Fs, OsFs},
+    group::{Group, GroupCommit},
     item::ItemId,
+    shared::{Recovered, Shared},
+    staged::Staged,
 };
-
-/// Name of an item that is still being written.
-fn part(id: &ItemId) -> String {
-    format!("{id}.part")
-}
-
-/// What a staged item that fails its checksum is renamed to: kept in the writer's own house, for diagnosis.
-fn torn(id: &ItemId) -> String {
-    format!("{id}.torn")
-}
-
-/// What [`Depositor::open`] found in staging.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Whole items, now posted (or kept for [`Depositor::post_late`] when the inbox had no room).
-    pub posted: u64,
-    /// Items whose writing was cut short: erased. None of them was ever acknowledged.
-    pub erased: u64,
-    /// Items whose record fails its checksum: set aside as `<id>.torn`.
-    pub damaged: u64,
-}
 
 /// Writer's side. Clones share one staging directory and one group commit.
 #[derive(Debug)]
@@ -45,112 +26,6 @@ pub struct Depositor<F: Fs = OsFs> {
 impl<F: Fs> Clone for Depositor<F> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared), recovered: self.recovered }
-    }
-}
-
-#[derive(Debug)]
-struct Shared<F: Fs> {
-    fs: F,
-    staging: F::Dir,
-    inbox: F::Dir,
-    group: Group,
-    /// The first failure of the store; from then on nothing is accepted.
-    poison: Mutex<Option<io::Error>>,
-    /// Committed items that could not be posted for want of room.
-    late: Mutex<Vec<ItemId>>,
-}
-
-impl<F: Fs> Shared<F> {
-    /// The error everybody gets once the store failed.
-    fn check(&self) -> Result<(), SpoolError> {
-        let poison = self.poison.lock().unwrap_or_else(PoisonError::into_inner);
-        poison.as_ref().map_or(Ok(()), |e| Err(SpoolError::Store(again(e))))
-    }
-
-    /// Sorts an error of an operation that may be repeated: want of room passes, anything else poisons.
-    fn fail(&self, error: io::Error) -> SpoolError {
-        if is_full(&error) { SpoolError::Full } else { self.poison_with(error) }
-    }
-
-    fn poison_with(&self, error: io::Error) -> SpoolError {
-        let mut poison = self.poison.lock().unwrap_or_else(PoisonError::into_inner);
-        SpoolError::Store(again(poison.get_or_insert(error)))
-    }
-
-    /// Renames a batch of synced items to their final names and makes that durable with one directory fsync.
-    fn publish(&self, batch: &[ItemId]) -> Vec<Outcome> {
-        let rename = |id: &ItemId| -> Outcome {
-            self.check()?;
-            let renamed = self.fs.rename(&self.staging, &part(id), &self.staging, id.as_str());
-            renamed.map_err(|e| self.fail(e))
-        };
-        let mut outcomes: Vec<Outcome> = batch.iter().map(rename).collect();
-        if outcomes.iter().any(Result::is_ok)
-            && let Err(error) = self.fs.sync_dir(&self.staging)
-        {
-            // Whether the renames are on disk is unknown: nobody is told so, and the restart looks again.
-            self.poison_with(error);
-            for outcome in &mut outcomes {
-                *outcome = self.check();
-            }
-        }
-        outcomes
-    }
-
-    fn post(&self, id: &ItemId) -> Result<(), SpoolError> {
-        self.check()?;
-        self.fs.rename(&self.staging, id.as_str(), &self.inbox, id.as_str()).map_err(|e| self.fail(e))
-    }
-
-    /// Posts, or keeps for later when the inbox has no room: the item is durable either way.
-    fn post_or_keep(&self, id: &ItemId) -> Result<(), SpoolError> {
-        let posted = self.post(id);
-        if matches!(posted, Err(SpoolError::Full)) {
-            self.late.lock().unwrap_or_else(PoisonError::into_inner).push(id.clone());
-        }
-        posted
-    }
-
-    /// Settles what an earlier run left: posts whole items, erases partial ones, sets torn ones aside.
-    fn recover(&self) -> Result<Recovered, SpoolError> {
-        let (mut parts, mut staged, mut recovered) = (Vec::new(), Vec::new(), Recovered::default());
-        let sort = &mut |name: &std::ffi::OsStr| {
-            let Some(name) = name.to_str() else { return };
-            if let Some(id) = name.strip_suffix(".part").and_then(ItemId::parse) {
-                parts.push(id);
-            } else if let Some(id) = ItemId::parse(name) {
-                staged.push(id);
-            }
-        };
-        self.fs.list(&self.staging, sort).map_err(SpoolError::Store)?;
-        for id in parts {
-            self.fs.unlink(&self.staging, &part(&id)).map_err(SpoolError::Store)?;
-            recovered.erased += 1;
-        }
-        for id in staged {
-            match self.verify(&id) {
-                Ok(()) => match self.post_or_keep(&id) {
-                    Ok(()) | Err(SpoolError::Full) => recovered.posted += 1,
-                    Err(error) => return Err(error),
-                },
-                Err(SpoolError::Damaged) => {
-                    let aside = self.fs.rename(&self.staging, id.as_str(), &self.staging, &torn(&id));
-                    aside.map_err(SpoolError::Store)?;
-                    recovered.damaged += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(recovered)
-    }
-
-    fn verify(&self, id: &ItemId) -> Result<(), SpoolError> {
-        let file = self.fs.open(&self.staging, id.as_str()).map_err(SpoolError::Store)?;
-        let stat = self.fs.stat(&file).map_err(SpoolError::Store)?;
-        if stat.kind != Kind::Regular {
-            return Err(SpoolError::Damaged);
-        }
-        format::read_item(|into| self.fs.read(&file, into), stat.len, |_| Ok(())).map(drop)
     }
 }
 
@@ -202,14 +77,7 @@ impl<F: Fs> Depositor<F> {
     /// # Errors
     /// [`SpoolError::Full`], or [`SpoolError::Store`] (of kind `InvalidInput` when `meta` is too long).
     pub fn stage(&self, meta: &[u8]) -> Result<Staged<F>, SpoolError> {
-        self.shared.check()?;
-        let too_long = || SpoolError::Store(io::ErrorKind::InvalidInput.into());
-        let buffer = format::header(meta).ok_or_else(too_long)?;
-        let id = ItemId::random().map_err(SpoolError::Store)?;
-        let file = self.shared.fs.create(&self.shared.staging, &part(&id)).map_err(|e| self.shared.fail(e))?;
-        let crc = crc32c::crc32c(&buffer);
-        let shared = Arc::clone(&self.shared);
-        Ok(Staged { shared, id, file, buffer, crc, body_len: 0, spoilt: None, erase: true })
+        Staged::begin(&self.shared, meta)?.ok_or_else(|| SpoolError::Store(io::ErrorKind::InvalidInput.into()))
     }
 
     /// Commits (group commit across threads): on return the item survives power loss. Blocking.
@@ -219,9 +87,9 @@ impl<F: Fs> Depositor<F> {
     /// poisoned and the process should end; whether the item is on disk is unknown, so it must not be acknowledged.
     pub fn commit(&self, mut staged: Staged<F>) -> Result<Committed, SpoolError> {
         staged.seal()?;
-        let id = staged.id.clone();
+        let id = staged.id().clone();
         self.shared.group.commit(id.clone(), |batch| self.shared.publish(batch))?;
-        staged.erase = false;
+        staged.keep();
         Ok(Committed { id })
     }
 
@@ -295,118 +163,12 @@ impl<F: Fs> Depositor<F> {
         for staged in &mut batch {
             staged.seal()?;
         }
-        let ids: Vec<_> = batch.iter().map(|s| s.id.clone()).collect();
+        let ids: Vec<_> = batch.iter().map(|s| s.id().clone()).collect();
         for (staged, outcome) in batch.iter_mut().zip(self.shared.publish(&ids)) {
             outcome?;
-            staged.erase = false;
+            staged.keep();
         }
         Ok(ids.into_iter().map(|id| Committed { id }).collect())
-    }
-}
-
-/// Bytes gathered before they are written.
-const BUFFER_BYTES: usize = 128 * 1024;
-
-/// An item being written; its body goes in through [`io::Write`]. Erased on drop unless it was committed.
-#[derive(Debug)]
-pub struct Staged<F: Fs = OsFs> {
-    shared: Arc<Shared<F>>,
-    id: ItemId,
-    file: F::File,
-    buffer: Vec<u8>,
-    crc: u32,
-    body_len: u64,
-    /// The first failed write: what is in the file is then unknown, so the item can only be dropped.
-    spoilt: Option<io::Error>,
-    erase: bool,
-}
-
-impl<F: Fs> Staged<F> {
-    /// Bytes of the body written so far.
-    pub fn body_len(&self) -> u64 {
-        self.body_len
-    }
-
-    /// The identifier it will be posted under.
-    pub fn id(&self) -> &ItemId {
-        &self.id
-    }
-
-    fn take_in(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let Some(error) = &self.spoilt {
-            return Err(again(error));
-        }
-        if self.buffer.len() + bytes.len() > BUFFER_BYTES {
-            self.drain()?;
-        }
-        if bytes.len() >= BUFFER_BYTES {
-            return self.write_out(bytes);
-        }
-        self.buffer.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn drain(&mut self) -> io::Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let written = self.write_out(&buffer);
-        buffer.clear();
-        self.buffer = buffer;
-        written
-    }
-
-    fn write_out(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let error = match self.shared.fs.write(&self.file, bytes) {
-                Ok(0) => io::ErrorKind::WriteZero.into(),
-                Ok(n) => {
-                    bytes = &bytes[n..];
-                    continue;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => e,
-            };
-            if !is_full(&error) {
-                self.shared.poison_with(again(&error));
-            }
-            self.spoilt = Some(again(&error));
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    /// Trailer, then the bytes to disk.
-    fn seal(&mut self) -> Result<(), SpoolError> {
-        self.shared.check()?;
-        let end = format::trailer(self.body_len, self.crc);
-        self.take_in(&end).and_then(|()| self.drain())?;
-        match self.shared.fs.sync_data(&self.file) {
-            Ok(()) => Ok(()),
-            // Delayed allocation or a quota can refuse this late. The handle is dropped, not synced again.
-            Err(error) => Err(self.shared.fail(error)),
-        }
-    }
-}
-
-impl<F: Fs> io::Write for Staged<F> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.take_in(bytes)?;
-        self.crc = crc32c::crc32c_append(self.crc, bytes);
-        self.body_len += bytes.len() as u64;
-        Ok(bytes.len())
-    }
-
-    /// Does nothing: the bytes go out with the buffer, and to disk with [`Depositor::commit`].
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<F: Fs> Drop for Staged<F> {
-    fn drop(&mut self) {
-        if self.erase {
-            // What cannot be erased now is erased by the next start.
-            let _ = self.shared.fs.unlink(&self.shared.staging, &part(&self.id));
-        }
     }
 }
 

@@ -56,6 +56,8 @@ mod fs;
 mod group;
 mod item;
 mod os_fs;
+mod shared;
+mod staged;
 mod watch;
 
 #[cfg(test)]
@@ -64,10 +66,12 @@ mod sim;
 mod tests;
 
 pub use collector::{Collector, Limits, Survey, Taken};
-pub use depositor::{Committed, Depositor, Recovered, Staged};
+pub use depositor::{Committed, Depositor};
 pub use error::SpoolError;
 pub use format::MAX_META_BYTES;
 pub use fs::{Fs, Kind, OsFs, Stat};
 pub use group::GroupCommit;
 pub use item::{IntakeRecord, ItemId};
 pub use os_fs::OsDir;
+pub use shared::Recovered;
+pub use staged::Staged;

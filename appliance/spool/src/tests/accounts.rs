@@ -1,5 +1,5 @@
-//! The drop between three real accounts, as design.md tried it: the writer may only drop, the reader owns, a stranger has
-//! neither. Needs root to take on the accounts; elsewhere it says so and checks nothing.
+//! What takes root to try: the drop between three real accounts, as design.md has it (the writer may only drop, the reader
+//! owns, a stranger has neither), and a disk that is really full. Elsewhere these say so and check nothing.
 
 use std::{
     fs,
@@ -102,4 +102,53 @@ fn as_reader() {
     reader.set_aside(&ids[0]).unwrap();
     assert!(reader.scan().unwrap().is_empty());
     assert!(place.join("aside").join(ids[0].as_str()).exists());
+}
+
+#[test]
+fn a_full_disk_refuses_and_recovers_without_a_restart() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: not root");
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    // The mount exists in the child's namespace only, and ends with it.
+    let script =
+        "mount -t tmpfs -o size=1m tmpfs \"$1\" && exec \"$2\" --ignored --exact tests::accounts::on_a_small_disk";
+    let output = Command::new("unshare")
+        .args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args([root.path(), &std::env::current_exe().unwrap()])
+        .env(PLACE, root.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[test]
+#[ignore = "run by a_full_disk_refuses_and_recovers_without_a_restart, on its own mount"]
+fn on_a_small_disk() {
+    let place = place();
+    for name in ["staging", "inbox", "aside"] {
+        fs::create_dir(place.join(name)).unwrap();
+    }
+    let writer = Depositor::open(&place.join("staging"), &place.join("inbox")).unwrap();
+    let uid = nix::unistd::geteuid().as_raw();
+    let reader = Collector::open(&place.join("inbox"), &place.join("aside"), &[uid]).unwrap();
+    let body = vec![1_u8; 150_000];
+    for cycle in 0..20 {
+        let mut accepted = 0;
+        while writer.deposit(b"m", &body).is_ok() {
+            accepted += 1;
+        }
+        assert!(matches!(writer.deposit(b"m", &body), Err(SpoolError::Full)), "cycle {cycle}");
+        assert!(accepted >= 5 && !writer.is_poisoned());
+        assert!(writer.room(0).unwrap() < body.len() as u64);
+        assert_eq!(fs::read_dir(place.join("staging")).unwrap().count(), 0, "refused items leave nothing");
+        let ids = reader.scan().unwrap();
+        assert_eq!(ids.len(), accepted);
+        for id in ids {
+            assert_eq!(reader.take_into(&id, &mut std::io::sink()).unwrap().body_len, body.len() as u64);
+            reader.finish(&id).unwrap();
+        }
+    }
 }
