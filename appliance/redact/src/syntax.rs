@@ -20,12 +20,45 @@ impl Syntax {
     /// By UID; unknown ones are [`Syntax::Other`].
     pub fn of(uid: &str) -> Self {
         match uid {
-            "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.1.99" | BIG_ENDIAN => {
-                Self::Native
-            }
+            "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.1.99" | BIG_ENDIAN => Self::Native,
             "1.2.840.10008.1.2.4.50" => Self::JpegBaseline,
             "1.2.840.10008.1.2.4.51" => Self::JpegExtended,
             _ => Self::Other,
         }
+    }
+}
+
+/// Transfer syntaxes of the standard (PS3.6 table A-1): a UID that is none of these is nothing to name in a report.
+const STANDARD: &[&str] = &[
+    "1.2.840.10008.1.2",
+    "1.2.840.10008.1.2.1",
+    "1.2.840.10008.1.2.1.98",
+    "1.2.840.10008.1.2.1.99",
+    "1.2.840.10008.1.2.2",
+    "1.2.840.10008.1.2.5",
+    "1.2.840.10008.1.2.6.1",
+    "1.2.840.10008.1.2.6.2",
+    "1.2.840.10008.1.2.7.1",
+    "1.2.840.10008.1.2.7.2",
+    "1.2.840.10008.1.2.7.3",
+    "1.2.840.10008.1.2.8.1",
+];
+
+/// True for a transfer syntax of the standard.
+pub(crate) fn is_standard(uid: &str) -> bool {
+    if STANDARD.contains(&uid) {
+        return true;
+    }
+    // 1.2.840.10008.1.2.4.x: 50…66, 70, 80, 81, 90…95, 100…108 (and .1 of them), 110…112, 201…205.
+    let Some(rest) = uid.strip_prefix("1.2.840.10008.1.2.4.") else { return false };
+    let (number, fragmentable) = match rest.strip_suffix(".1") {
+        Some(number) => (number, true),
+        None => (rest, false),
+    };
+    match number.parse::<u16>() {
+        Ok(n) if n.to_string() != number => false,
+        Ok(n) if fragmentable => (100..=106).contains(&n),
+        Ok(n) => matches!(n, 50..=66 | 70 | 80 | 81 | 90..=95 | 100..=108 | 110..=112 | 201..=205),
+        Err(_) => false,
     }
 }
