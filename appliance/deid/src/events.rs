@@ -83,6 +83,9 @@ pub fn sandboxed(landlock: Landlock) {
 pub fn worker_died(item: &str, death: Death) {
     match death {
         Death::Asked(_) | Death::Lied => tracing::error!(item, %death, "worker broke its orders: ended"),
+        Death::Crashed { signal: Some(nix::libc::SIGSYS) } => {
+            tracing::error!(item, "worker tried a forbidden system call: ended by its sandbox");
+        }
         Death::Crashed { signal } => tracing::warn!(item, signal, "worker crashed"),
         _ => tracing::warn!(item, %death, "worker ended"),
     }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _};
 use serde::Deserialize;
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -149,6 +150,61 @@ impl Credential {
             .expand(purpose.label(), key.as_mut_slice())
             .expect("32 bytes are within HKDF's range");
         key
+    }
+}
+
+/// Makes keyed digests (HMAC-SHA-256).
+pub struct DigestKey(Zeroizing<[u8; KEY_BYTES]>);
+
+impl fmt::Debug for DigestKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DigestKey")
+    }
+}
+
+impl DigestKey {
+    /// The credential's key for `purpose`.
+    pub fn new(credential: &Credential, purpose: Purpose) -> Self {
+        Self(credential.derive(purpose))
+    }
+
+    /// A digest to be fed.
+    pub fn start(&self) -> Hmac<Sha256> {
+        // Unwrap safety: HMAC takes keys of any length.
+        #[allow(clippy::expect_used, reason = "any length")]
+        Hmac::new_from_slice(self.0.as_slice()).expect("HMAC takes keys of any length")
+    }
+}
+
+/// A site key, as lanes use it: it makes pseudonyms and nothing else.
+#[derive(Debug)]
+pub struct SiteKey {
+    version: u32,
+}
+
+impl SiteKey {
+    /// The site key of a credential.
+    pub fn new(credential: &Credential) -> Self {
+        Self { version: credential.version }
+    }
+
+    /// Version, as in the manifest's certificate.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Answers questions for one object.
+    pub fn pseudonymiser(&self) -> Pending {
+        Pending
+    }
+}
+
+/// TEMPORARY
+#[derive(Debug)]
+pub struct Pending;
+impl gift_deidentify::pseudonym::Pseudonymise for Pending {
+    fn answer(&mut self, _: &[gift_deidentify::pseudonym::Ask]) -> Result<Vec<gift_deidentify::pseudonym::Answer>, gift_deidentify::pseudonym::PseudonymError> {
+        Err(gift_deidentify::pseudonym::PseudonymError::Refused)
     }
 }
 

@@ -98,23 +98,39 @@ impl PolicyTexts {
     }
 }
 
-/// Every text with `ending` in `directory`, by name without it.
-fn texts(directory: &Path, ending: &str) -> Result<BTreeMap<String, String>, PolicyError> {
+/// Every text with `ending` in `root` and one level of directories below it, by path without the ending.
+fn texts(root: &Path, ending: &str) -> Result<BTreeMap<String, String>, PolicyError> {
     let read = |path: &Path, source| PolicyError::Read { path: path.to_owned(), source };
     let mut texts = BTreeMap::new();
-    for entry in fs::read_dir(directory).map_err(|e| read(directory, e))? {
-        let path = entry.map_err(|e| read(directory, e))?.path();
-        let (Some(stem), Some(extension)) = (path.file_stem(), path.extension()) else { continue };
-        let (Some(stem), true) = (stem.to_str(), extension == ending) else { continue };
+    for path in files(root).map_err(|e| read(root, e))? {
+        let name = path.strip_prefix(root).ok().map(|path| path.with_extension(""));
+        let name = name.as_deref().and_then(Path::to_str);
+        let (Some(name), true) = (name, path.extension().is_some_and(|e| e == ending)) else { continue };
         let file = File::open(&path).map_err(|e| read(&path, e))?;
         let mut text = String::new();
         file.take(MAX_TEXT_BYTES + 1).read_to_string(&mut text).map_err(|e| read(&path, e))?;
         if text.len() as u64 > MAX_TEXT_BYTES || texts.len() >= MAX_TEXTS {
             return Err(PolicyError::TooLarge { path });
         }
-        texts.insert(stem.to_owned(), text);
+        texts.insert(name.to_owned(), text);
     }
     Ok(texts)
+}
+
+/// Files in `root` and one level of directories below it.
+fn files(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(root)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            for entry in fs::read_dir(path)? {
+                files.push(entry?.path());
+            }
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }
 
 /// Names, sizes and times of the policy's files: cheap to compare, and different after any change.
@@ -123,11 +139,9 @@ pub type Signature = BTreeSet<(PathBuf, u64, Option<SystemTime>)>;
 /// The present signature of the policy under `root`; what cannot be read is left out, so its coming and going shows.
 pub fn signature(root: &Path) -> Signature {
     let mut signature = Signature::new();
-    for name in ["ps3.15", "profiles", "templates"] {
-        for entry in fs::read_dir(root.join(name)).into_iter().flatten().flatten() {
-            if let Ok(meta) = fs::metadata(entry.path()) {
-                signature.insert((entry.path(), meta.len(), meta.modified().ok()));
-            }
+    for path in ["ps3.15", "profiles", "templates"].iter().filter_map(|name| files(&root.join(name)).ok()).flatten() {
+        if let Ok(meta) = fs::metadata(&path) {
+            signature.insert((path, meta.len(), meta.modified().ok()));
         }
     }
     signature
@@ -221,10 +235,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for name in ["ps3.15", "profiles", "templates"] {
             let to = directory.path().join(name);
-            fs::create_dir(&to).unwrap();
-            for entry in fs::read_dir(repository_policy().join(name)).unwrap() {
-                let entry = entry.unwrap();
-                fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            for from in files(&repository_policy().join(name)).unwrap() {
+                let to = to.join(from.strip_prefix(repository_policy().join(name)).unwrap());
+                fs::create_dir_all(to.parent().unwrap()).unwrap();
+                fs::copy(from, to).unwrap();
             }
         }
         directory

@@ -100,6 +100,9 @@ const WORKER_CALLS: &[libc::c_long] = &[
     libc::SYS_restart_syscall,
     libc::SYS_exit,
     libc::SYS_exit_group,
+    // abort(): so that want of memory (SIGABRT) is told apart from a forbidden call (SIGSYS). tgkill: see `worker_filter`.
+    libc::SYS_getpid,
+    libc::SYS_gettid,
 ];
 
 /// What the monitor must never do, whoever drives it: calls that would get around the ban on internet sockets or reach
@@ -129,6 +132,22 @@ const MONITOR_BANS: &[libc::c_long] = &[
     libc::SYS_add_key,
     libc::SYS_keyctl,
 ];
+
+/// Closes every descriptor but the standard ones: a launcher may have left some open for all its descendants.
+///
+/// # Errors
+/// The list of them cannot be read.
+pub fn close_inherited() -> std::io::Result<()> {
+    let listed: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|&descriptor| descriptor > 2)
+        .collect();
+    for descriptor in listed {
+        // The list's own descriptor is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
+}
 
 /// Closes the sandbox around the calling worker, which must have one thread and hold all it needs. There is no way back.
 ///
@@ -191,6 +210,22 @@ fn worker_filter() -> Result<BpfProgram, SandboxError> {
         SeccompCmpOp::MaskedEq(libc::PROT_EXEC as u64),
         0,
     )?])?;
+    // Signals to itself only.
+    let itself = SeccompRule::new(vec![SeccompCondition::new(
+        0,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        u64::from(std::process::id()),
+    )?])?;
+    rules.insert(libc::SYS_tgkill, vec![itself]);
+    // A debug build asks, before it closes a descriptor, whether it is open.
+    let only_ask = SeccompRule::new(vec![SeccompCondition::new(
+        1,
+        SeccompCmpArgLen::Dword,
+        SeccompCmpOp::Eq,
+        libc::F_GETFD as u64,
+    )?])?;
+    rules.insert(libc::SYS_fcntl, vec![only_ask]);
     rules.insert(libc::SYS_mmap, vec![never_executable.clone()]);
     rules.insert(libc::SYS_mprotect, vec![never_executable]);
     compile(rules, SeccompAction::KillProcess, SeccompAction::Allow)

@@ -9,7 +9,7 @@ use std::{
 use gift_service::SettingsError;
 use serde::{Deserialize, Serialize};
 
-use crate::{ask::AskLimits, route::Route};
+use crate::{ask::AskLimits, route::Route, sandbox::Bounds};
 
 /// Settings of the process, as read from its TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Settings {
     /// Beyond this time without a sign of life from a lane the watchdog gets none either.
     #[serde(default = "Settings::stall_default")]
     pub stall_seconds: u64,
+    /// How long SIGTERM waits for objects being judged; what is not finished then stays in the intake.
+    #[serde(default = "Settings::stop_grace_default")]
+    pub stop_grace_seconds: u64,
     /// The workers.
     #[serde(default)]
     pub workers: Workers,
@@ -213,6 +216,9 @@ impl Settings {
     fn policy_check_default() -> u64 {
         5
     }
+    fn stop_grace_default() -> u64 {
+        10
+    }
     fn stall_default() -> u64 {
         60
     }
@@ -283,6 +289,11 @@ impl Settings {
     /// The configured file of the key called `name`.
     pub fn key_file(&self, name: &str) -> Option<&Path> {
         self.keys.iter().find(|key| key.name == name).map(|key| key.file.as_path())
+    }
+
+    /// Bounds of a worker.
+    pub fn worker_bounds(&self) -> Bounds {
+        Bounds { memory_bytes: self.workers.memory_bytes, file_bytes: self.workers.output_bytes }
     }
 
     /// Longest time for one object.

@@ -56,6 +56,7 @@ pub struct Prepared {
 pub fn prepare() -> Result<Prepared, WorkerError> {
     // What a panic would print can quote an object; the monitor sees the death itself.
     std::panic::set_hook(Box::new(|_| std::process::exit(101)));
+    sandbox::close_inherited()?;
     let mut channel = Endpoint::new(std::io::stdin().as_fd().try_clone_to_owned()?);
     let (order, descriptors) = channel.recv_descriptors::<Order>()?;
     let Order::Start(start) = order else { return Err(WorkerError::Order) };

@@ -1,0 +1,407 @@
+//! One lane: takes an item, has it judged by its worker, and brings it to its next place: the release side or quarantine.
+//!
+//! The order is what makes a crash harmless. Take (copy into a file without name) → judge → ledger row → deposit, or held
+//! file and row → only then is the original erased. A crash in between repeats the work, with the same pseudonyms and the
+//! same bytes.
+
+use std::{io::Read as _, path::PathBuf, sync::Arc, time::Instant};
+
+use gift_service::now_ms;
+use gift_spool::{IntakeRecord, ItemId, SpoolError};
+use gift_status::HoldReason;
+use gift_wire::{Certificate, Manifest, ObjectId, Sha256Hex, WIRE_VERSION};
+use hmac::Mac as _;
+
+use crate::{
+    ask::{Desk, Given},
+    child::{Child, Death, Judgement, Recipe},
+    error::{DeidError, Response},
+    events,
+    ledger::{HeldRow, VerdictRow},
+    policy::Policy,
+    protocol::{Facts, Job},
+    quarantine::{HeldMeta, QuarantineError},
+    queue::Task,
+    release::{self, ReleaseError},
+    route::{self, Route},
+    shared::Shared,
+    work::{At, WorkFiles},
+};
+
+/// Version of [`IntakeRecord`] this program knows.
+const INTAKE_VERSION: u16 = 1;
+/// Bytes hashed at once.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// How long an idle lane waits before it looks around.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// A lane; each has a thread, a worker and three files of its own.
+#[derive(Debug)]
+pub struct Lane {
+    shared: Arc<Shared>,
+    number: usize,
+    recipe: Recipe,
+    files: WorkFiles,
+    worker: Option<(Child, Arc<Policy>)>,
+}
+
+/// An object that lies in the lane's input.
+#[derive(Debug)]
+struct Case {
+    item: ItemId,
+    /// What the receiver said, when it could be read.
+    record: Option<IntakeRecord>,
+    input_bytes: u64,
+    input_digest: String,
+}
+
+impl Case {
+    fn scanner(&self) -> u16 {
+        self.record.as_ref().map_or(0, |record| record.scanner)
+    }
+}
+
+/// What is to be done with an object.
+enum Verdict {
+    Release(Box<Manifest>),
+    Hold(HoldReason, Option<String>),
+}
+
+impl Lane {
+    /// A lane whose workers run `program`, with files in `work`.
+    ///
+    /// # Errors
+    /// The files cannot be made.
+    pub fn new(shared: Arc<Shared>, number: usize, program: PathBuf, work: &std::path::Path) -> Result<Self, DeidError> {
+        let files = WorkFiles::new(work).map_err(DeidError::io("work files"))?;
+        let recipe = Recipe { program, bounds: shared.settings.worker_bounds() };
+        Ok(Self { shared, number, recipe, files, worker: None })
+    }
+
+    /// Works until the queue is closed.
+    ///
+    /// # Errors
+    /// What the process cannot go on with ([`Response::Stop`]).
+    pub fn run(mut self) -> Result<(), DeidError> {
+        while !self.shared.stopping() {
+            self.shared.alive(self.number);
+            let Some(task) = self.shared.queue.next(PATIENCE) else { continue };
+            self.step(&task)?;
+        }
+        Ok(())
+    }
+
+    /// One task; its item goes to its next place, or back into the queue.
+    fn step(&mut self, task: &Task) -> Result<(), DeidError> {
+        let (Task::Intake(id) | Task::Replay(id)) = task;
+        let mut scanner = 0;
+        let outcome = match task {
+            Task::Intake(id) => self.intake(id, &mut scanner),
+            Task::Replay(id) => self.replay(id),
+        };
+        let cleared = self.files.clear().map_err(DeidError::io("work files"));
+        let error = match outcome.and(cleared) {
+            Ok(()) => {
+                self.shared.queue.done(id);
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        match error.response() {
+            Response::Stop => return Err(error),
+            Response::Later => {
+                events::later(id.as_str(), &error);
+                self.shared.queue.later(id, Instant::now());
+            }
+            Response::WhenQuarantineHasRoom => {
+                if self.shared.queue.defer(id, scanner) {
+                    events::scanner_share_full(scanner);
+                }
+            }
+        }
+        if matches!(task, Task::Replay(_)) {
+            self.shared.replay_again();
+        }
+        Ok(())
+    }
+
+    fn intake(&mut self, id: &ItemId, scanner: &mut u16) -> Result<(), DeidError> {
+        self.files.clear().map_err(DeidError::io("work files"))?;
+        let taken = match self.shared.collector.take_into(id, &mut At::start(&self.files.input)) {
+            Ok(taken) => taken,
+            Err(SpoolError::Gone) => return Ok(()),
+            Err(SpoolError::Damaged) => return self.shared.set_aside(id),
+            Err(error) => return Err(error.into()),
+        };
+        let record = serde_json::from_slice(&taken.meta).ok().filter(|r: &IntakeRecord| r.version == INTAKE_VERSION);
+        let case = Case { item: taken.id, record, input_bytes: taken.body_len, input_digest: self.input_digest()? };
+        *scanner = case.scanner();
+        let Some(policy) = self.shared.policy() else { return Ok(()) };
+        let Some(verdict) = self.judge(&case, &policy)? else { return Ok(()) };
+        self.shared.tally(|status| status.taken_total += 1);
+        match verdict {
+            Verdict::Release(manifest) => match self.release(&case, *manifest)? {
+                Some(reason) => self.hold(&case, &policy, reason, None),
+                None => Ok(self.shared.collector.finish(id)?),
+            },
+            Verdict::Hold(reason, fingerprint) => self.hold(&case, &policy, reason, fingerprint),
+        }
+    }
+
+    /// Judges a held object again.
+    fn replay(&mut self, id: &ItemId) -> Result<(), DeidError> {
+        let Some(row) = self.shared.ledger.held_item(id.as_str())? else { return Ok(()) };
+        let Some(policy) = self.shared.policy() else { return Ok(()) };
+        if row.damaged || row.judged == policy.digest(row.reason) {
+            return Ok(());
+        }
+        self.files.clear().map_err(DeidError::io("work files"))?;
+        let meta = match self.shared.quarantine.open_held(id.as_str(), &mut At::start(&self.files.input)) {
+            Ok(meta) => meta,
+            Err(QuarantineError::Damaged) => {
+                events::held_damaged(id.as_str());
+                let row = HeldRow { damaged: true, ..row };
+                return Ok(self.shared.quarantine.keep(&self.shared.ledger, &verdict_of(&row, ""), &row)?);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let input_bytes = self.files.input.metadata().map_err(DeidError::io("work files"))?.len();
+        let case = Case { item: id.clone(), record: meta.record, input_bytes, input_digest: self.input_digest()? };
+        let (reason, fingerprint) = match self.judge(&case, &policy)? {
+            None => return Ok(()),
+            Some(Verdict::Release(manifest)) => match self.release(&case, *manifest)? {
+                None => return Ok(self.shared.quarantine.erase(&self.shared.ledger, id.as_str(), None)?),
+                Some(reason) => (reason, None),
+            },
+            Some(Verdict::Hold(reason, fingerprint)) => (reason, fingerprint),
+        };
+        events::still_held(id.as_str(), row.scanner, reason);
+        let fingerprint = fingerprint.map(|text| self.shared.fingerprint_digest(&text));
+        let row = HeldRow { reason, fingerprint, judged: policy.digest(reason).to_owned(), ..row };
+        Ok(self.shared.quarantine.keep(&self.shared.ledger, &verdict_of(&row, &case.input_digest), &row)?)
+    }
+
+    /// The verdict on a case; `None` when the process is stopping and nothing was decided.
+    fn judge(&mut self, case: &Case, policy: &Arc<Policy>) -> Result<Option<Verdict>, DeidError> {
+        let hold = |reason| Ok(Some(Verdict::Hold(reason, None)));
+        let Some(record) = &case.record else { return hold(HoldReason::Malformed) };
+        let shared = Arc::clone(&self.shared);
+        let Some(route) = route::find(&shared.settings.routes, record) else { return hold(HoldReason::Unrouted) };
+        if case.input_bytes > gift_wire::MAX_OBJECT_BYTES {
+            return hold(HoldReason::LimitExceeded);
+        }
+        let key = shared.key(&route.key)?;
+        for tries_left in (0..shared.settings.workers.tries).rev() {
+            self.files.output.set_len(0).map_err(DeidError::io("work files"))?;
+            self.files.scratch.set_len(0).map_err(DeidError::io("work files"))?;
+            let mut pseudonyms = key.pseudonymiser();
+            let mut desk = Desk::new(&mut pseudonyms, shared.settings.asks);
+            let job = Job {
+                input_bytes: case.input_bytes,
+                transfer_syntax_uid: record.transfer_syntax_uid.clone(),
+                profile: route.profile.clone(),
+            };
+            let (limit, number) = (shared.settings.object_timeout(), self.number);
+            let judged = self.worker(policy)?.judge(job, &mut desk, limit, || shared.alive(number));
+            let given = desk.given();
+            match judged {
+                Ok(Judgement::Hold(reason, fingerprint)) => {
+                    if matches!(reason, HoldReason::Malformed | HoldReason::LimitExceeded | HoldReason::DecodeFailed) {
+                        // Hostile bytes went through this one, and may have made it large.
+                        self.worker = None;
+                    }
+                    return Ok(Some(Verdict::Hold(reason, fingerprint)));
+                }
+                Ok(Judgement::Release(facts)) => {
+                    return match self.manifest(case, record, route, key.version(), policy, &facts, &given) {
+                        Ok(manifest) => Ok(Some(Verdict::Release(Box::new(manifest)))),
+                        Err(what) => {
+                            self.distrust(case, what);
+                            hold(HoldReason::WorkerCrashed)
+                        }
+                    };
+                }
+                Err(death) => {
+                    self.worker = None;
+                    if shared.stopping() {
+                        return Ok(None);
+                    }
+                    shared.tally(|status| status.worker_deaths_total += 1);
+                    events::worker_died(case.item.as_str(), death);
+                    match death {
+                        Death::Killed if tries_left > 0 => {}
+                        Death::Timeout => return hold(HoldReason::WorkerTimeout),
+                        _ => return hold(HoldReason::WorkerCrashed),
+                    }
+                }
+            }
+        }
+        hold(HoldReason::WorkerCrashed)
+    }
+
+    /// The lane's worker, with this policy; a new one when there is none, or it has done its share.
+    fn worker(&mut self, policy: &Arc<Policy>) -> Result<&mut Child, DeidError> {
+        let most = self.shared.settings.workers.objects_each;
+        let fit = |(child, its): &(Child, Arc<Policy>)| child.judged < most && Arc::ptr_eq(its, policy);
+        let worker = match self.worker.take().filter(fit) {
+            Some(worker) => worker,
+            None => {
+                let child = Child::start(&self.recipe, &self.files, &policy.file, policy.bytes)?;
+                self.shared.sandboxed(child.landlock);
+                (child, Arc::clone(policy))
+            }
+        };
+        Ok(&mut self.worker.insert(worker).0)
+    }
+
+    /// The worker said what is not so: it is ended.
+    fn distrust(&mut self, case: &Case, what: &'static str) {
+        self.worker = None;
+        self.shared.tally(|status| status.worker_deaths_total += 1);
+        events::worker_lied(case.item.as_str(), what);
+    }
+
+    /// The manifest of what a worker calls safe, or what of its statement does not hold.
+    #[allow(clippy::too_many_arguments, reason = "all that the statement is checked against")]
+    fn manifest(
+        &self,
+        case: &Case,
+        record: &IntakeRecord,
+        route: &Route,
+        key_version: u32,
+        policy: &Policy,
+        facts: &Facts,
+        given: &Given,
+    ) -> Result<Manifest, &'static str> {
+        let size = self.files.output.metadata().map_err(|_| "output")?.len();
+        if size != facts.output_bytes || size > self.shared.settings.workers.output_bytes {
+            return Err("length");
+        }
+        // PS3.10 §7.1: what stands in the preamble is nobody's business but an attacker's.
+        let mut head = [1; 132];
+        At::start(&self.files.output).read_exact(&mut head).map_err(|_| "head")?;
+        if head.strip_prefix(&[0; 128]) != Some(b"DICM".as_slice()) {
+            return Err("head");
+        }
+        let uids = [&facts.sop_instance_uid, &facts.study_instance_uid, &facts.series_instance_uid];
+        if !uids.into_iter().all(|uid| given.uid(uid)) {
+            return Err("uid not given out");
+        }
+        if !given.subject(&facts.subject) {
+            return Err("subject not given out");
+        }
+        if facts.sop_class_uid != record.sop_class_uid {
+            return Err("sop class");
+        }
+        let syntaxes = [record.transfer_syntax_uid.as_str(), gift_deidentify::dataset::EXPLICIT_VR_LITTLE_ENDIAN];
+        if !syntaxes.contains(&facts.transfer_syntax_uid.as_str()) {
+            return Err("transfer syntax");
+        }
+        if facts.template.as_ref().is_some_and(|name| !policy.names.templates.contains(name)) {
+            return Err("template");
+        }
+        let profile = policy.names.profiles.get(&route.profile).ok_or("profile")?;
+        let sha256 = release::sha256(&self.files.output).map_err(|_| "output")?;
+        let manifest = Manifest {
+            version: WIRE_VERSION,
+            object: ObjectId::parse(case.item.as_str()).ok_or("item")?,
+            sha256: Sha256Hex::parse(&sha256).ok_or("digest")?,
+            size,
+            sop_class_uid: facts.sop_class_uid.clone(),
+            sop_instance_uid: facts.sop_instance_uid.clone(),
+            study_instance_uid: facts.study_instance_uid.clone(),
+            series_instance_uid: facts.series_instance_uid.clone(),
+            transfer_syntax_uid: facts.transfer_syntax_uid.clone(),
+            subject: facts.subject.clone(),
+            project: route.project.clone(),
+            certificate: Certificate {
+                input_digest: Sha256Hex::parse(&case.input_digest).ok_or("digest")?,
+                profile: profile.clone(),
+                key_version,
+                actions: facts.actions,
+                template: facts.template.clone(),
+                frames_proven: facts.frames_proven,
+                leak_patterns: facts.leak_patterns,
+                made_ms: now_ms(),
+            },
+        };
+        manifest.check().map_err(|_| "manifest")?;
+        Ok(manifest)
+    }
+
+    /// Releases the output; `Some` when it has to be held after all.
+    fn release(&mut self, case: &Case, manifest: Manifest) -> Result<Option<HoldReason>, DeidError> {
+        let redacted = manifest.certificate.template.is_some();
+        match release::release(&self.shared.ledger, &self.shared.depositor, &self.files.output, case.scanner(), manifest) {
+            Ok(()) => {
+                self.shared.tally(|status| status.released_total += 1);
+                events::released(case.item.as_str(), case.scanner(), redacted);
+                Ok(None)
+            }
+            // It still holds the output, and wrote to it after it said it had finished.
+            Err(ReleaseError::Changed) => {
+                self.distrust(case, "output changed");
+                Ok(Some(HoldReason::WorkerCrashed))
+            }
+            Err(ReleaseError::Deid(error)) => Err(error),
+        }
+    }
+
+    /// Holds the input, then erases the original.
+    fn hold(
+        &self,
+        case: &Case,
+        policy: &Policy,
+        reason: HoldReason,
+        fingerprint: Option<String>,
+    ) -> Result<(), DeidError> {
+        let shared = &self.shared;
+        let meta = HeldMeta {
+            record: case.record.clone(),
+            reason,
+            scanner: case.scanner(),
+            received_ms: case.record.as_ref().map_or_else(now_ms, |record| record.received_ms),
+            input_digest: case.input_digest.clone(),
+            fingerprint: fingerprint.map(|text| shared.fingerprint_digest(&text)),
+        };
+        let verdict = VerdictRow {
+            item: case.item.as_str().to_owned(),
+            at_ms: now_ms(),
+            scanner: meta.scanner,
+            reason: Some(reason),
+            input_digest: meta.input_digest.clone(),
+            released: None,
+        };
+        let mut object = At::start(&self.files.input);
+        shared.quarantine.hold(&shared.ledger, &verdict, &meta, policy.digest(reason), &mut object)?;
+        shared.collector.finish(&case.item)?;
+        shared.tally(|status| *status.held_total.entry(reason).or_default() += 1);
+        events::held(case.item.as_str(), meta.scanner, reason);
+        Ok(())
+    }
+
+    /// Keyed digest of the input: two boxes, or the hub, cannot tell from it whether an object is the same.
+    fn input_digest(&self) -> Result<String, DeidError> {
+        let mut mac = self.shared.digest_key.start();
+        let mut input = At::start(&self.files.input);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = input.read(&mut chunk).map_err(DeidError::io("work files"))?;
+            let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
+            mac.update(bytes);
+        }
+        Ok(hex::encode(mac.finalize().into_bytes()))
+    }
+}
+
+/// The decision that a row of the quarantine stands for.
+fn verdict_of(row: &HeldRow, input_digest: &str) -> VerdictRow {
+    VerdictRow {
+        item: row.item.clone(),
+        at_ms: now_ms(),
+        scanner: row.scanner,
+        reason: Some(row.reason),
+        input_digest: input_digest.to_owned(),
+        released: None,
+    }
+}

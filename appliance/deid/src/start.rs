@@ -1,0 +1,93 @@
+//! Start-up of the monitor, in order: keys, ledger, quarantine (made to agree), own directories, drop directories, policy.
+
+use std::{collections::BTreeMap, path::Path};
+
+use gift_service::now_ms;
+use gift_spool::{Collector, Depositor, Limits};
+
+use crate::{
+    error::DeidError,
+    events,
+    key::{Credential, DigestKey, Purpose, SiteKey},
+    ledger::Ledger,
+    policy::Policy,
+    quarantine::{Quarantine, sealed::WrapKey},
+    queue::Queue,
+    settings::{DEFAULT_KEY, Settings},
+    shared::{Shared, State},
+    work,
+};
+
+/// Most items that one look at the intake returns: more than one scanner's share of the quarantine, so that objects that
+/// wait for room there do not hide the others.
+const SCAN: usize = 100_000;
+
+/// Opens everything.
+///
+/// # Errors
+/// Whatever is missing; the process must not serve.
+pub fn open(settings: Settings) -> Result<Shared, DeidError> {
+    let own = quarantine_credential(&settings)?;
+    let keys = site_keys(&settings)?;
+    let house = settings.house.clone();
+    let in_house = |name: &str, make: fn(&Path) -> std::io::Result<()>| {
+        let path = house.join(name);
+        make(&path).map_err(DeidError::io("house")).map(|()| path)
+    };
+    in_house("work", work::make_empty)?;
+    let quarantine_directory = in_house("quarantine", work::make)?;
+    let set_aside = in_house("set-aside", work::make)?;
+    let ledger = Ledger::open(&house.join("ledger.sqlite"))?;
+    ledger.grow_older(now_ms())?;
+
+    let wrap = WrapKey::new(own.version, own.derive(Purpose::QuarantineWrap));
+    let (quarantine, mended) =
+        Quarantine::open(&quarantine_directory, wrap, settings.quarantine.clone(), &ledger, now_ms())?;
+    events::mended(mended);
+
+    let limits = Limits { max_per_scan: SCAN, ..Limits::default() };
+    let collector =
+        Collector::open(&settings.intake_inbox, &set_aside, &settings.writer_uids()?)?.with_limits(limits);
+    let depositor = Depositor::open(&settings.release_staging, &settings.release_outbox)?;
+    let recovered = depositor.recovered();
+    events::recovered(recovered.posted, recovered.erased, recovered.damaged);
+
+    let policy = Policy::load(&settings.policy, settings.limits, &settings.routes)?;
+    events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
+    let shared = Shared {
+        keys,
+        digest_key: DigestKey::new(&own, Purpose::InputDigest),
+        fingerprint_key: DigestKey::new(&own, Purpose::Fingerprint),
+        collector,
+        depositor,
+        ledger,
+        quarantine,
+        queue: Queue::default(),
+        set_aside,
+        state: State::new(settings.workers.count),
+        settings,
+    };
+    shared.set_policy(Some(policy));
+    shared.encrypt_all_aside()?;
+    Ok(shared)
+}
+
+fn load(settings: &Settings, name: &str) -> Result<Credential, DeidError> {
+    Ok(Credential::load(&Credential::path(settings.key_file(name), name)?)?)
+}
+
+/// The credential that protects what stays on the box.
+fn quarantine_credential(settings: &Settings) -> Result<Credential, DeidError> {
+    load(settings, settings.quarantine.key.as_deref().unwrap_or(DEFAULT_KEY))
+}
+
+/// The keys that routes name.
+fn site_keys(settings: &Settings) -> Result<BTreeMap<String, SiteKey>, DeidError> {
+    let mut keys = BTreeMap::new();
+    for route in &settings.routes {
+        if !keys.contains_key(&route.key) {
+            keys.insert(route.key.clone(), SiteKey::new(&load(settings, &route.key)?));
+        }
+    }
+    Ok(keys)
+}
