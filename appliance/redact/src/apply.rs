@@ -1,13 +1,16 @@
 //! Carries a plan out: reads frame by frame, writes the new pixel stream to scratch, reads it back and proves it.
 //!
-//! Memory holds a run of lines (native) or two compressed frames (JPEG), whatever the number of frames.
+//! Memory holds a run of lines (native) or a few copies of one frame (encapsulated), whatever the number of frames.
+
+mod encapsulated;
 
 use crate::{
     PixelClearance,
+    codec::CodecError,
     decide::{Method, Plan},
     fragments,
     image::{Inconsistent, Photometric, PixelLayout},
-    jpeg::{self, Colour, Expected, JpegError},
+    jpeg::JpegError,
     native::{self, Native},
     palette,
 };
@@ -53,6 +56,15 @@ pub enum RedactError {
         #[source]
         error: JpegError,
     },
+    /// A frame's stream.
+    #[error("frame {frame}")]
+    Codec {
+        /// Frame, from 1.
+        frame: u32,
+        /// What.
+        #[source]
+        error: CodecError,
+    },
     /// What was written is not what it must be.
     #[error("redaction of frame {frame} unproven")]
     Unproven {
@@ -66,10 +78,13 @@ impl RedactError {
     pub fn hold(&self) -> Option<&'static str> {
         match self {
             Self::Read(_) | Self::Scratch(_) => None,
-            Self::Inconsistent | Self::Jpeg { error: JpegError::Geometry, .. } => Some("inconsistent"),
-            Self::Jpeg { error: JpegError::Unsupported(_), .. } => Some("unsupported-transfer-syntax"),
+            Self::Inconsistent
+            | Self::Jpeg { error: JpegError::Geometry, .. }
+            | Self::Codec { error: CodecError::Geometry, .. } => Some("inconsistent"),
+            Self::Jpeg { error: JpegError::Unsupported(_), .. }
+            | Self::Codec { error: CodecError::Unsupported(_), .. } => Some("unsupported-transfer-syntax"),
             Self::Jpeg { error: JpegError::Unproven(_), .. } | Self::Unproven { .. } => Some("redaction-unproven"),
-            Self::Jpeg { .. } => Some("decode-failed"),
+            Self::Jpeg { .. } | Self::Codec { .. } => Some("decode-failed"),
         }
     }
 }
@@ -104,7 +119,8 @@ pub fn apply(
             let vr = if plan.layout.bits_allocated > 8 || element.vr == VR::OW { VR::OW } else { VR::OB };
             (vr, native_pixels(plan, ds, &element.value, input, scratch)?)
         }
-        Method::Jpeg => (VR::OB, jpeg_pixels(plan, ds, &element.value, input, scratch)?),
+        Method::Jpeg => (VR::OB, encapsulated::jpeg(plan, ds, &element.value, input, scratch)?),
+        Method::Frames(codec) => (VR::OB, encapsulated::frames(codec, plan, ds, &element.value, input, scratch)?),
     };
     ds.insert(Element { tag: tags::PIXEL_DATA, vr, value });
     ds.remove(fragments::EXTENDED_OFFSET_TABLE);
@@ -131,6 +147,20 @@ pub(crate) fn read(value: &Value, at: u64, into: &mut [u8], input: &dyn Source) 
     }
 }
 
+/// The line writer for a plan.
+fn lines_of<'p>(
+    plan: &'p Plan,
+    layout: &PixelLayout,
+    ds: &DataSet,
+    input: &dyn Source,
+) -> Result<Native<'p>, RedactError> {
+    let darkest = match layout.photometric {
+        Photometric::Palette if !plan.mask.is_empty() => palette::darkest(ds, layout, input)?,
+        _ => 0,
+    };
+    Ok(Native::new(layout, &plan.mask, native::black(layout, darkest)))
+}
+
 fn native_pixels(
     plan: &Plan,
     ds: &DataSet,
@@ -144,11 +174,7 @@ fn native_pixels(
     if !native::is_supported(layout) || stands != length && stands != length.next_multiple_of(2) {
         return Err(RedactError::Inconsistent);
     }
-    let darkest = match layout.photometric {
-        Photometric::Palette if !plan.mask.is_empty() => palette::darkest(ds, layout, input)?,
-        _ => 0,
-    };
-    let native = Native::new(layout, &plan.mask, native::black(layout, darkest));
+    let native = lines_of(plan, layout, ds, input)?;
     let (line_length, lines) = (native.line_length(), native.lines_per_frame());
     let total = u64::from(lines) * u64::from(layout.frames);
     let run = (RUN_BYTES / line_length).max(1) as u64;
@@ -181,86 +207,6 @@ fn native_pixels(
         scratch.append(&[0]).map_err(RedactError::Scratch)?;
     }
     Ok(Value::Span { origin: Origin::Scratch, offset, length: length.next_multiple_of(2) })
-}
-
-fn jpeg_pixels(
-    plan: &Plan,
-    ds: &DataSet,
-    value: &Value,
-    input: &dyn Source,
-    scratch: &mut dyn Scratch,
-) -> Result<Value, RedactError> {
-    let Value::Fragments { offsets, fragments } = value else { return Err(RedactError::Inconsistent) };
-    let layout = &plan.layout;
-    let expected = Expected {
-        rows: layout.rows,
-        columns: layout.columns,
-        samples: layout.samples,
-        colour: match layout.photometric {
-            Photometric::Monochrome1 => Colour::Inverted,
-            Photometric::Monochrome2 => Colour::Monochrome,
-            Photometric::Rgb => Colour::Rgb,
-            _ => Colour::Ybr,
-        },
-    };
-    let starts_frame = |fragment: &Value| {
-        let mut soi = [0; 2];
-        let long_enough = fragments::length(fragment)? >= 2;
-        if long_enough {
-            read(fragment, 0, &mut soi, input)?;
-        }
-        Ok(soi == [0xFF, 0xD8])
-    };
-    let frames = fragments::frames(ds, layout, offsets, fragments, starts_frame)?;
-    let mut written = Fragmented::default();
-    let (mut frame, mut redacted) = (Vec::new(), Vec::new());
-    for (number, range) in (1u32..).zip(frames) {
-        let failed = |error| RedactError::Jpeg { frame: number, error };
-        frame.clear();
-        for fragment in &fragments[range] {
-            let (start, length) = (frame.len(), fragments::length(fragment)?);
-            frame.resize(start + usize::try_from(length).map_err(|_| RedactError::Inconsistent)?, 0);
-            read(fragment, 0, &mut frame[start..], input)?;
-        }
-        redacted.clear();
-        let receipt = jpeg::redact(&frame, &expected, &plan.mask, &mut redacted).map_err(failed)?;
-        let at = scratch.len();
-        written.push(at, &redacted, scratch)?;
-        redacted.fill(0x5A);
-        scratch.read_exact_at(&mut redacted, at).map_err(RedactError::Scratch)?;
-        jpeg::prove(&redacted, &expected, &plan.mask, &receipt).map_err(failed)?;
-    }
-    Ok(written.into_value())
-}
-
-/// Encapsulated frames, one fragment each.
-#[derive(Default)]
-struct Fragmented {
-    fragments: Vec<Value>,
-    /// Where each frame's item begins, counted from the first one (PS3.5 A.4).
-    starts: Vec<u64>,
-    next: u64,
-}
-
-impl Fragmented {
-    fn push(&mut self, at: u64, frame: &[u8], scratch: &mut dyn Scratch) -> Result<(), RedactError> {
-        scratch.append(frame).map_err(RedactError::Scratch)?;
-        if frame.len() % 2 != 0 {
-            scratch.append(&[0]).map_err(RedactError::Scratch)?;
-        }
-        let length = (frame.len() as u64).next_multiple_of(2);
-        self.fragments.push(Value::Span { origin: Origin::Scratch, offset: at, length });
-        self.starts.push(self.next);
-        self.next += 8 + length;
-        Ok(())
-    }
-
-    /// With a basic offset table, empty when an offset does not fit its 32 bits.
-    fn into_value(self) -> Value {
-        let table: Option<Vec<u32>> = self.starts.iter().map(|&s| u32::try_from(s).ok()).collect();
-        let offsets = table.unwrap_or_default().into_iter().flat_map(u32::to_le_bytes).collect();
-        Value::Fragments { offsets, fragments: self.fragments }
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use crate::{
     NeverBurntIn, PixelClearance, Templates,
     clearance::Basis,
+    codec::FrameCodec,
     image::{Facts, Inconsistent, Photometric, PixelData, PixelLayout, pixel_data},
     mask::{Mask, Rect},
     native,
@@ -79,6 +80,8 @@ pub enum Method {
     Native,
     /// JPEG in the DCT domain.
     Jpeg,
+    /// A lossless codec: decode each frame, encode it again.
+    Frames(FrameCodec),
 }
 
 impl Plan {
@@ -161,7 +164,14 @@ fn consider(
             }
             Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Jpeg }))
         }
-        (Syntax::Other, Value::Fragments { .. }) => Err(Hold::UnsupportedTransferSyntax),
+        (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
+        (syntax, Value::Fragments { fragments, .. }) => {
+            let codec = FrameCodec::of(syntax).ok_or(Hold::UnsupportedTransferSyntax)?;
+            if fragments.is_empty() || !codec.is_supported(&layout) {
+                return Err(Hold::Inconsistent);
+            }
+            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Frames(codec) }))
+        }
         _ => Err(Hold::Inconsistent),
     }
 }

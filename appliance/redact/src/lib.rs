@@ -10,6 +10,7 @@
 mod allowlist;
 mod apply;
 mod clearance;
+mod codec;
 mod decide;
 mod fingerprint;
 mod fragments;
@@ -26,6 +27,7 @@ mod testing;
 pub use allowlist::NeverBurntIn;
 pub use apply::{RedactError, Scratch, apply};
 pub use clearance::PixelClearance;
+pub use codec::{CodecError, FrameCodec};
 pub use decide::{Decision, Hold, Method, Plan, decide};
 pub use fingerprint::{Fingerprint, MAX_REGIONS, Term, Token, Vocabulary};
 pub use image::{Inconsistent, Photometric, PixelLayout};

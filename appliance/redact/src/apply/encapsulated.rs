@@ -1,0 +1,158 @@
+//! Encapsulated pixel data: frame by frame, one fragment for each new frame, with its offset table.
+
+use super::{RedactError, Scratch, lines_of, read};
+use crate::{
+    codec::FrameCodec,
+    decide::Plan,
+    fragments,
+    image::{Photometric, PixelLayout},
+    jpeg::{self, Colour, Expected},
+};
+use gift_deidentify::dataset::{DataSet, Origin, Source, Value};
+use std::ops::Range;
+
+/// The frames of an object.
+struct Frames<'a> {
+    fragments: &'a [Value],
+    ranges: Vec<Range<usize>>,
+    input: &'a dyn Source,
+}
+
+impl<'a> Frames<'a> {
+    /// `start` is how a frame's stream begins, when that can be told.
+    fn of(
+        plan: &Plan,
+        ds: &DataSet,
+        value: &'a Value,
+        start: Option<[u8; 2]>,
+        input: &'a dyn Source,
+    ) -> Result<Self, RedactError> {
+        let Value::Fragments { offsets, fragments } = value else { return Err(RedactError::Inconsistent) };
+        let starts_frame = |fragment: &Value| {
+            let Some(start) = start else { return Ok(false) };
+            let mut bytes = [0; 2];
+            if fragments::length(fragment)? >= 2 {
+                read(fragment, 0, &mut bytes, input)?;
+            }
+            Ok(bytes == start)
+        };
+        let ranges = fragments::frames(ds, &plan.layout, offsets, fragments, starts_frame)?;
+        Ok(Self { fragments, ranges, input })
+    }
+
+    /// Reads the stream of frame `index` into `stream`, which is cleared first.
+    fn read(&self, index: usize, stream: &mut Vec<u8>) -> Result<(), RedactError> {
+        stream.clear();
+        for fragment in &self.fragments[self.ranges[index].clone()] {
+            let (start, length) = (stream.len(), fragments::length(fragment)?);
+            stream.resize(start + usize::try_from(length).map_err(|_| RedactError::Inconsistent)?, 0);
+            read(fragment, 0, &mut stream[start..], self.input)?;
+        }
+        Ok(())
+    }
+}
+
+/// JPEG in the DCT domain.
+pub(super) fn jpeg(
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<Value, RedactError> {
+    let layout = &plan.layout;
+    let expected = Expected {
+        rows: layout.rows,
+        columns: layout.columns,
+        samples: layout.samples,
+        colour: match layout.photometric {
+            Photometric::Monochrome1 => Colour::Inverted,
+            Photometric::Monochrome2 => Colour::Monochrome,
+            Photometric::Rgb => Colour::Rgb,
+            _ => Colour::Ybr,
+        },
+    };
+    let frames = Frames::of(plan, ds, value, Some([0xFF, 0xD8]), input)?;
+    let mut written = Written::default();
+    let (mut stream, mut redacted) = (Vec::new(), Vec::new());
+    for number in 1..=layout.frames {
+        let failed = |error| RedactError::Jpeg { frame: number, error };
+        frames.read(number as usize - 1, &mut stream)?;
+        redacted.clear();
+        let receipt = jpeg::redact(&stream, &expected, &plan.mask, &mut redacted).map_err(failed)?;
+        written.push_and_read_back(&mut redacted, scratch)?;
+        jpeg::prove(&redacted, &expected, &plan.mask, &receipt).map_err(failed)?;
+    }
+    Ok(written.into_value())
+}
+
+/// A lossless codec: decode, blank lines, encode; then decode what was written and hold it against the original.
+pub(super) fn frames(
+    codec: FrameCodec,
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<Value, RedactError> {
+    // A decoded frame is pixel by pixel, whatever Planar Configuration says of the attribute's own encoding.
+    let layout = PixelLayout { planar: false, ..plan.layout };
+    let native = lines_of(plan, &layout, ds, input)?;
+    let frames = Frames::of(plan, ds, value, None, input)?;
+    let mut written = Written::default();
+    let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for number in 1..=layout.frames {
+        let failed = |error| RedactError::Codec { frame: number, error };
+        frames.read(number as usize - 1, &mut stream)?;
+        codec.decode(&stream, &layout, &mut before).map_err(failed)?;
+        after.clone_from(&before);
+        for (line, bytes) in (0..).zip(after.chunks_exact_mut(native.line_length())) {
+            native.redact(line, bytes, &mut spans);
+        }
+        stream.clear();
+        codec.encode(&after, &layout, &mut stream).map_err(failed)?;
+        written.push_and_read_back(&mut stream, scratch)?;
+        after.fill(0x5A);
+        codec.decode(&stream, &layout, &mut after).map_err(failed)?;
+        let lines = before.chunks_exact(native.line_length()).zip(after.chunks_exact(native.line_length()));
+        let proven = (0..).zip(lines).all(|(line, (b, a))| native.proves(line, b, a, &mut spans));
+        if !proven || before.len() != after.len() {
+            return Err(RedactError::Unproven { frame: number });
+        }
+    }
+    Ok(written.into_value())
+}
+
+/// New frames, one fragment each.
+#[derive(Default)]
+struct Written {
+    fragments: Vec<Value>,
+    /// Where each frame's item begins, counted from the first one (PS3.5 A.4).
+    starts: Vec<u64>,
+    next: u64,
+}
+
+impl Written {
+    /// Appends a frame to scratch, and replaces it by what can be read there.
+    fn push_and_read_back(&mut self, frame: &mut [u8], scratch: &mut dyn Scratch) -> Result<(), RedactError> {
+        let at = scratch.len();
+        scratch.append(frame).map_err(RedactError::Scratch)?;
+        if frame.len() % 2 != 0 {
+            scratch.append(&[0]).map_err(RedactError::Scratch)?;
+        }
+        frame.fill(0x5A);
+        scratch.read_exact_at(frame, at).map_err(RedactError::Scratch)?;
+        let length = (frame.len() as u64).next_multiple_of(2);
+        self.fragments.push(Value::Span { origin: Origin::Scratch, offset: at, length });
+        self.starts.push(self.next);
+        self.next += 8 + length;
+        Ok(())
+    }
+
+    /// With a basic offset table, empty when an offset does not fit its 32 bits.
+    fn into_value(self) -> Value {
+        let table: Option<Vec<u32>> = self.starts.iter().map(|&s| u32::try_from(s).ok()).collect();
+        let offsets = table.unwrap_or_default().into_iter().flat_map(u32::to_le_bytes).collect();
+        Value::Fragments { offsets, fragments: self.fragments }
+    }
+}
