@@ -1,0 +1,119 @@
+//! Administration from the hub's own machine, beside a running server: users, boxes, the audit trail.
+
+use std::{
+    io::{BufRead as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use zeroize::Zeroizing;
+
+use crate::{
+    hub::Hub,
+    settings::{self, Settings},
+    store::{
+        audit::{self, Verified},
+        fleet,
+        users::{self, Role},
+    },
+};
+
+/// Largest password line read, bytes.
+const MAX_LINE: u64 = 4096;
+
+/// GIFT-Cloud hub: enrols boxes, stores what they release, serves it to researchers.
+#[derive(Debug, Parser)]
+#[command(name = "gift-hub", version)]
+pub struct Cli {
+    /// Settings file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// What to do; serves when absent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What can be done besides serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make certificates and database if they are not there yet.
+    Init,
+    /// Print the root certificate that boxes and clients pin.
+    RootCertificate,
+    /// Add a user, or set role and password of one; the password is the first line of standard input.
+    AddUser {
+        /// Name: 1 to 64 of a-z, 0-9, '.', '_', '-'.
+        name: String,
+        /// What the user may do.
+        #[arg(long, value_enum)]
+        role: Role,
+    },
+    /// Name a box and print the one-time token that it enrols with.
+    AddBox {
+        /// Name: 1 to 64 of a-z, 0-9, '.', '_', '-'.
+        name: String,
+    },
+    /// Revoke a box: its certificates are refused from the next request on.
+    RevokeBox {
+        /// Name.
+        name: String,
+    },
+    /// Check that no row of the audit trail was altered or removed.
+    VerifyAudit,
+}
+
+/// Runs the command line.
+///
+/// # Errors
+/// Whatever keeps the command from being done, in words for the operator.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let settings = settings::load(&cli.config)?;
+    match cli.command {
+        None => serve(settings),
+        Some(command) => administer(command, settings),
+    }
+}
+
+fn serve(settings: Settings) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?;
+    runtime.block_on(crate::hub::run(settings))?;
+    Ok(())
+}
+
+fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
+    let token_hours = settings.enrolment.token_hours;
+    let hub = Hub::open(settings)?;
+    match command {
+        Command::Init => hub.make_certificates()?,
+        Command::RootCertificate => print(&hub.pki.root_pem())?,
+        Command::AddUser { name, role } => {
+            let password = read_password()?;
+            let hash = hub.auth.hasher.hash_new(&name, &password)??;
+            hub.store.write_blocking(move |c, key| users::set(c, key, &name, role, &hash))?;
+        }
+        Command::AddBox { name } => {
+            let token = hub.store.write_blocking(move |c, key| fleet::add_box(c, key, &name, token_hours))?;
+            print(&format!("{token}\n"))?;
+        }
+        Command::RevokeBox { name } => {
+            hub.store.write_blocking(move |c, key| fleet::revoke_box(c, key, &name))?;
+        }
+        Command::VerifyAudit => match hub.store.write_blocking(|c, key| audit::verify(c, key))? {
+            Verified::Whole(rows) => print(&format!("whole: {rows} rows\n"))?,
+            Verified::BrokenAt(row) => bail!("the audit trail is broken at row {row}"),
+        },
+    }
+    Ok(())
+}
+
+fn read_password() -> anyhow::Result<Zeroizing<String>> {
+    let mut line = Zeroizing::new(String::new());
+    let stdin = std::io::stdin().lock();
+    std::io::Read::take(stdin, MAX_LINE).read_line(&mut line).context("read the password")?;
+    Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout().lock().write_all(text.as_bytes()).context("write to standard output")
+}

@@ -1,0 +1,65 @@
+//! DICOMweb for researchers' software: QIDO-RS (PS3.18 §10.6) and WADO-RS (§10.4). Read only. Patient ID and Patient's Name are
+//! the subject label in query results and metadata; a retrieved object is the stored bytes, unchanged.
+
+mod parts;
+mod qido;
+mod wado;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{header, request::Parts},
+    routing::get,
+};
+
+use crate::{error::Problem, hub::Hub, store::query::Stored};
+
+/// The services below `/dicomweb`.
+pub fn router() -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/studies", get(qido::studies))
+        .route("/series", get(qido::series))
+        .route("/instances", get(qido::instances))
+        .route("/studies/{study}", get(wado::study))
+        .route("/studies/{study}/metadata", get(wado::study_metadata))
+        .route("/studies/{study}/series", get(qido::series_of_study))
+        .route("/studies/{study}/instances", get(qido::instances_of_study))
+        .route("/studies/{study}/series/{series}", get(wado::series))
+        .route("/studies/{study}/series/{series}/metadata", get(wado::series_metadata))
+        .route("/studies/{study}/series/{series}/instances", get(qido::instances_of_series))
+        .route("/studies/{study}/series/{series}/instances/{instance}", get(wado::instance))
+        .route("/studies/{study}/series/{series}/instances/{instance}/metadata", get(wado::instance_metadata))
+        .route("/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path}", get(wado::bulk_data))
+}
+
+/// The bytes of one stored object, streamed.
+///
+/// # Errors
+/// 503 when too many transfers run.
+pub fn whole(hub: &Arc<Hub>, object: &Stored) -> Result<Body, Problem> {
+    wado::whole(hub, object)
+}
+
+/// The service's own address, as the client wrote it, for the links in answers.
+fn base_url(parts: &Parts) -> String {
+    let host = parts.headers.get(header::HOST).and_then(|v| v.to_str().ok());
+    let host = parts.uri.authority().map(|a| a.as_str()).or(host).unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    // Without a usable host the links are relative to the service's host.
+    if host.is_empty() || !host.bytes().all(plain) {
+        "/dicomweb".to_owned()
+    } else {
+        format!("https://{host}/dicomweb")
+    }
+}
+
+fn accept_header(parts: &Parts) -> Option<&str> {
+    parts.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok())
+}
+
+/// True for text that can be a UID (PS3.5 §9.1): anything else is not found without asking the database.
+fn is_uid(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}

@@ -1,0 +1,113 @@
+//! Enumerations, times and sizes in words.
+
+use chrono::{DateTime, Utc};
+use gift_wire::status::{Cause, HoldReason};
+
+/// A verdict's cause for a reader.
+pub(super) const fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::ReceiverDown => "the receiver does not run",
+        Cause::DeidDown => "the de-identifier does not run",
+        Cause::UplinkDown => "the uplink does not run",
+        Cause::StoreDegraded => "a store failed and is being re-verified",
+        Cause::DiskFull => "the disk is full: images are refused",
+        Cause::DiskLow => "the disk is nearly full",
+        Cause::HubUnreachable => "the box cannot reach the hub",
+        Cause::PathIntercepted => "the network path to the hub is intercepted",
+        Cause::NotEnrolled => "not enrolled",
+        Cause::EnrolmentRefused => "its certificate is expired or revoked",
+        Cause::ObjectsHeld => "objects stand in quarantine",
+        Cause::ObjectsRefused => "the hub refused objects",
+        Cause::DamagedItems => "damaged items were set aside",
+    }
+}
+
+/// A quarantine reason for a reader.
+pub(super) const fn hold(reason: HoldReason) -> &'static str {
+    match reason {
+        HoldReason::Unrouted => "no route",
+        HoldReason::NoTemplate => "no redaction template",
+        HoldReason::UnverifiedTemplate => "template not verified",
+        HoldReason::AmbiguousTemplate => "several templates match",
+        HoldReason::TemplateMismatch => "layout differs from its template",
+        HoldReason::UnsupportedTransferSyntax => "transfer syntax cannot be redacted",
+        HoldReason::UnsupportedSopClass => "SOP class cannot be made safe",
+        HoldReason::RecognizableFeatures => "recognisable features",
+        HoldReason::Malformed => "malformed",
+        HoldReason::LimitExceeded => "limit exceeded",
+        HoldReason::Inconsistent => "contradicts itself",
+        HoldReason::NoPatientId => "no Patient ID",
+        HoldReason::DecodeFailed => "pixels cannot be decoded",
+        HoldReason::RedactionUnproven => "redaction not proven",
+        HoldReason::LeakFound => "an identifier was found",
+        HoldReason::WorkerCrashed => "worker crashed",
+        HoldReason::WorkerTimeout => "worker took too long",
+        HoldReason::RefusedByHub => "refused by the hub",
+    }
+}
+
+/// A time as `2026-11-24 02:10:00 UTC`.
+pub(super) fn absolute(ms: i64) -> String {
+    DateTime::<Utc>::from_timestamp_millis(ms)
+        .map_or_else(|| "unknown".to_owned(), |t| t.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// A time for `datetime` attributes.
+pub(super) fn machine(ms: i64) -> String {
+    DateTime::<Utc>::from_timestamp_millis(ms).map_or_else(String::new, |t| t.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// How long ago.
+pub(super) fn ago(now_ms: i64, then_ms: i64) -> String {
+    let seconds = u64::try_from((now_ms - then_ms) / 1000).unwrap_or(0);
+    if seconds < 5 { "just now".to_owned() } else { format!("{} ago", span(seconds)) }
+}
+
+/// A length of time.
+pub(super) fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// A number of bytes.
+pub(super) fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 1000.0 {
+            return if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// A DICOM date as `2024-01-02`.
+pub(super) fn date(text: &str) -> String {
+    match (text.len(), text.get(0..4), text.get(4..6), text.get(6..8)) {
+        (8, Some(year), Some(month), Some(day)) => format!("{year}-{month}-{day}"),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_read_well() {
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(27_600_000), "27.6 MB");
+        assert_eq!(bytes(4 << 40), "4.4 TB");
+        assert_eq!(span(59), "59 s");
+        assert_eq!(span(7_200), "2 h");
+        assert_eq!(ago(200_000, 20_000), "3 min ago");
+        assert_eq!(ago(0, 20_000), "just now");
+        assert_eq!(date("20240102"), "2024-01-02");
+        assert_eq!(date("2024"), "2024");
+        assert_eq!(absolute(1_795_000_000_000), "2026-11-18 11:06:40 UTC");
+    }
+}
