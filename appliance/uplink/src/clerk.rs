@@ -62,7 +62,7 @@ impl Clerk {
         (Self { commands }, thread::spawn(move || desk.run(&inbox, &pulse)))
     }
 
-    /// True for each key that has a row. Blocking.
+    /// True for each key that need not be taken again ([`Ledger::known`]). Blocking.
     ///
     /// # Errors
     /// [`Unwritten::Gone`].

@@ -18,6 +18,7 @@ use crate::{
     board::Board,
     breaker::{Breaker, Epoch, Gate, chance, pause},
     clerk::{Clerk, Unwritten},
+    enroller::HubInUse,
     error::{AttemptError, UplinkError},
     events,
     house::House,
@@ -64,7 +65,7 @@ pub(crate) struct Courier {
     pub(crate) reports: Arc<ReportSlot>,
     pub(crate) board: Arc<Board>,
     pub(crate) pulse: Arc<Pulse>,
-    pub(crate) hub: watch::Receiver<Option<Arc<Hub>>>,
+    pub(crate) hub: HubInUse,
     pub(crate) arrivals: mpsc::UnboundedReceiver<Arrival>,
 }
 

@@ -1,13 +1,21 @@
 //! Getting, and keeping, a device certificate.
 //!
 //! ```text
-//! Bare ── token accepted ──► Enrolled ── hub refuses the certificate, or it expires ──► Refused
-//!                               ▲                                                         │
-//!                               └───────────── a token not yet spent ─────────────────────┘
+//!                        ┌─ renewed ─┐
+//!                        ▼           │
+//! Bare ── token ──► Enrolled ── a third of the validity is left ──► Renewing
+//!                    │   ▲
+//!                    │   └── a token not yet spent ──┐
+//!                    └── refused or expired ──► Refused
 //! ```
+//! Renewal is an enrolment request without a token over a connection that the present certificate authenticates.
 //! While the box is bare or refused, the token file is read again for each attempt: it may come later than the box.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use gift_status::UploadFailure;
 use gift_wire::{EnrolRequest, WIRE_VERSION};
@@ -28,6 +36,12 @@ use crate::{
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest token read, bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
+
+/// How often a certificate is tried to be stored on a full disk: the token for it is spent.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
+/// The way to the hub in use; `None` before enrolment.
+pub(crate) type HubInUse = watch::Receiver<Option<Arc<Hub>>>;
 
 /// The enroller.
 #[derive(Debug)]
@@ -50,7 +64,7 @@ impl Enroller {
         settings: Arc<Settings>,
         store: IdentityStore,
         board: Arc<Board>,
-    ) -> Result<(Self, watch::Receiver<Option<Arc<Hub>>>), UplinkError> {
+    ) -> Result<(Self, HubInUse), UplinkError> {
         let key = store.key()?;
         let (hub, receiver) = watch::channel(None);
         let certificate = store.certificate(key.as_ref());
@@ -66,8 +80,7 @@ impl Enroller {
     /// # Errors
     /// A store or client that cannot be used; never the hub's absence.
     pub(crate) async fn run(mut self) -> Result<(), UplinkError> {
-        // Renewal (an authenticated request at a third of the lifetime left) will be a third case here.
-        let mut told_renewal = false;
+        let (mut renewals_failed, mut next_renewal) = (0, Instant::now());
         loop {
             let now_ms = gift_service::now_ms();
             match &self.certificate {
@@ -77,12 +90,19 @@ impl Enroller {
                         self.enrol_until_done().await?;
                     }
                 }
-                Some(certificate) => {
-                    if certificate.renewal_due(now_ms) && !told_renewal {
+                Some(certificate) if certificate.renewal_due(now_ms) && Instant::now() >= next_renewal => {
+                    if renewals_failed == 0 {
                         events::renewal_due();
-                        told_renewal = true;
                     }
+                    let hub = self.hub.borrow().clone();
+                    let renewed = match hub {
+                        Some(hub) => self.enrol(&hub, Zeroizing::default()).await?,
+                        None => false,
+                    };
+                    renewals_failed = if renewed { 0 } else { renewals_failed + 1 };
+                    next_renewal = Instant::now() + pause(&self.settings.retry, renewals_failed, chance());
                 }
+                Some(_) => {}
             }
             time::sleep(LOOK_INTERVAL).await;
         }
@@ -105,7 +125,7 @@ impl Enroller {
         }
     }
 
-    /// One attempt; true when a certificate is in use.
+    /// One attempt, with a token or, to renew, without; true when a new certificate is in use.
     async fn enrol(&mut self, hub: &Hub, token: Zeroizing<String>) -> Result<bool, UplinkError> {
         let request =
             EnrolRequest { version: WIRE_VERSION, token: token.to_string(), csr_pem: self.key.request_pem()? };
@@ -123,7 +143,16 @@ impl Enroller {
             events::certificate_unusable();
             return Ok(false);
         };
-        self.store.keep(&response.certificate_pem, &token)?;
+        loop {
+            match self.store.keep(&response.certificate_pem, &token) {
+                Ok(()) => break,
+                Err(error) if error.is_full() => {
+                    events::disk_full();
+                    time::sleep(FULL_PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         events::enrolled();
         self.put_in_use(certificate)?;
         self.board.reached();

@@ -89,7 +89,7 @@ pub(crate) fn certificate_unusable() {
 
 /// The certificate should be renewed.
 pub(crate) fn renewal_due() {
-    tracing::warn!("two thirds of the device certificate's validity are over");
+    tracing::info!("two thirds of the device certificate's validity are over: renewing");
 }
 
 /// An outbox item was damaged.

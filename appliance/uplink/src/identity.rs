@@ -41,6 +41,13 @@ pub(crate) enum IdentityError {
     Certificate(&'static str),
 }
 
+impl IdentityError {
+    /// True when the cause is a full disk.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if durable::is_full(source))
+    }
+}
+
 /// The device key: says its public half, and signs.
 pub(crate) trait DeviceKey: Send + Sync + fmt::Debug {
     /// SubjectPublicKeyInfo, DER.
@@ -191,13 +198,16 @@ impl IdentityStore {
         Certificate::parse(&pem, key).ok()
     }
 
-    /// Stores the certificate the hub gave, and which token was spent on it.
+    /// Stores the certificate the hub gave, and which token was spent on it (none for a renewal).
     ///
     /// # Errors
     /// The file system's.
     pub(crate) fn keep(&self, certificate_pem: &str, token: &str) -> Result<(), IdentityError> {
         let failed = "cannot store the device certificate";
         durable::replace(&self.directory, CERTIFICATE_NAME, certificate_pem.as_bytes()).map_err(store(failed))?;
+        if token.is_empty() {
+            return Ok(());
+        }
         durable::replace(&self.directory, SPENT_TOKEN_NAME, digest(token).as_bytes()).map_err(store(failed))
     }
 

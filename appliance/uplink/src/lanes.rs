@@ -102,7 +102,7 @@ impl Lanes {
             return None;
         }
         let large_may = self.large_away < self.places.saturating_sub(1).max(1);
-        let newest = (self.picks + 1) % FRESH_SHARE == 0;
+        let newest = (self.picks + 1).is_multiple_of(FRESH_SHARE);
         let end = |lane: &BTreeMap<Place, Entry>| {
             if newest { lane.last_key_value() } else { lane.first_key_value() }.map(|(place, _)| *place)
         };

@@ -140,12 +140,14 @@ impl Ledger {
         Ok(Some(Self { connection }))
     }
 
-    /// True for each key that has a row, in the same order.
+    /// True for each key whose object this process has, or has brought to the hub, in the same order. One that was set aside
+    /// or went missing does not count: when its original still stands, taking that again mends it.
     ///
     /// # Errors
     /// SQLite's.
     pub(crate) fn known(&self, keys: &[Key]) -> rusqlite::Result<Vec<bool>> {
-        let mut query = self.connection.prepare_cached("SELECT 1 FROM object WHERE key = ?1")?;
+        let mut query =
+            self.connection.prepare_cached("SELECT 1 FROM object WHERE key = ?1 AND state NOT IN (3, 4)")?;
         keys.iter().map(|key| query.exists([key.to_string()])).collect()
     }
 
@@ -324,6 +326,19 @@ mod tests {
         ledger.settle(500, &[(key, Settlement::Acknowledged(receipt(None)))]).unwrap();
         ledger.accept(&[(key, 10, 100)]).unwrap();
         assert_eq!(ledger.rows().unwrap()[0].state, State::Acknowledged);
+    }
+
+    #[test]
+    fn an_object_that_was_lost_here_is_taken_again_when_its_original_still_stands() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut ledger, _) = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap();
+        let keys = [Key::from_number(1), Key::from_number(2), Key::from_number(3)];
+        ledger.accept(&keys.map(|key| (key, 10, 100))).unwrap();
+        let lost = [(keys[0], Settlement::SetAside), (keys[1], Settlement::Missing)];
+        ledger.settle(5, &lost).unwrap();
+        assert_eq!(ledger.known(&keys).unwrap(), [false, false, true]);
+        ledger.accept(&keys.map(|key| (key, 10, 100))).unwrap();
+        assert!(ledger.rows().unwrap().iter().all(|row| row.state == State::Queued && row.settled_ms == 0));
     }
 
     #[test]

@@ -53,24 +53,34 @@ pub(crate) enum Arrival {
     Report,
 }
 
-/// The taking side.
+/// The taking side. Arrivals are a few bytes each and bounded by the disk, hence the unbounded channel.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    collector: Collector,
-    house: House,
-    clerk: Clerk,
-    reports: Arc<ReportSlot>,
-    board: Arc<Board>,
-    pulse: Arc<Pulse>,
-    arrivals: mpsc::UnboundedSender<Arrival>,
-    stop: Arc<AtomicBool>,
-    told_full: bool,
+    pub(crate) collector: Collector,
+    pub(crate) house: House,
+    pub(crate) clerk: Clerk,
+    pub(crate) reports: Arc<ReportSlot>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) pulse: Arc<Pulse>,
+    pub(crate) arrivals: mpsc::UnboundedSender<Arrival>,
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+/// Opens the outbox of the settings.
+///
+/// # Errors
+/// Unknown writers, unusable directories.
+pub(crate) fn collector(settings: &Settings) -> Result<Collector, UplinkError> {
+    let aside = settings.set_aside_dir();
+    durable::make_private_directory(&aside).map_err(UplinkError::store("cannot make the set-aside directory"))?;
+    let limits = Limits { max_item_bytes: MAX_OBJECT_BYTES + RECORD_OVERHEAD_BYTES, ..Limits::default() };
+    Ok(Collector::open(&settings.outbox, &aside, &settings.writer_uids()?)?.with_limits(limits))
 }
 
 /// What became of one item.
 enum Item {
     /// Copied, checked and synced as a part.
-    Object(Key, Sealed),
+    Object(Box<Sealed>),
     /// A health report, in its slot.
     Report,
     /// Not what it should be.
@@ -80,33 +90,13 @@ enum Item {
 }
 
 impl Outbox {
-    /// Opens the outbox. Arrivals are few bytes each and bounded by the disk, hence the unbounded channel.
-    ///
-    /// # Errors
-    /// Unknown writers, unusable directories.
-    pub(crate) fn open(
-        settings: &Settings,
-        house: House,
-        clerk: Clerk,
-        reports: Arc<ReportSlot>,
-        board: Arc<Board>,
-        pulse: Arc<Pulse>,
-        arrivals: mpsc::UnboundedSender<Arrival>,
-        stop: Arc<AtomicBool>,
-    ) -> Result<Self, UplinkError> {
-        let aside = settings.set_aside_dir();
-        durable::make_private_directory(&aside).map_err(UplinkError::store("cannot make the set-aside directory"))?;
-        let limits = Limits { max_item_bytes: MAX_OBJECT_BYTES + RECORD_OVERHEAD_BYTES, ..Limits::default() };
-        let collector = Collector::open(&settings.outbox, &aside, &settings.writer_uids()?)?.with_limits(limits);
-        Ok(Self { collector, house, clerk, reports, board, pulse, arrivals, stop, told_full: false })
-    }
-
     /// Takes until told to stop, on a thread of its own.
-    pub(crate) fn start(mut self) -> thread::JoinHandle<Result<(), UplinkError>> {
+    pub(crate) fn start(self) -> thread::JoinHandle<Result<(), UplinkError>> {
         thread::spawn(move || self.run())
     }
 
-    fn run(&mut self) -> Result<(), UplinkError> {
+    fn run(&self) -> Result<(), UplinkError> {
+        let mut told_full = false;
         while !self.stopping() {
             self.pulse.beat();
             let items = self.collector.scan()?;
@@ -118,10 +108,10 @@ impl Outbox {
                 match self.take_batch(batch) {
                     Ok(any) => {
                         progress |= any;
-                        self.told_full = false;
+                        told_full = false;
                     }
                     Err(error) if error.is_full() => {
-                        if !std::mem::replace(&mut self.told_full, true) {
+                        if !std::mem::replace(&mut told_full, true) {
                             events::disk_full();
                         }
                         progress = false;
@@ -138,17 +128,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// Takes a batch; true when an item left the outbox. On an error nothing of the batch is queued or finished.
+    /// Takes a batch; true when an item left the outbox. On an error no original of its objects is finished.
     fn take_batch(&self, batch: &[ItemId]) -> Result<bool, UplinkError> {
         let keyed: Vec<(Key, &ItemId)> =
             batch.iter().filter_map(|id| Key::parse(id.as_str()).map(|key| (key, id))).collect();
-        let known = match self.clerk.known(keyed.iter().map(|(key, _)| *key).collect()) {
-            Ok(known) => known,
-            // Its own error tells why; this thread only stops.
-            Err(_) => return Ok(false),
-        };
+        let known = self.clerk.known(keyed.iter().map(|(key, _)| *key).collect()).map_err(|_| ledger_gone())?;
         let mut progress = false;
-        let mut taken: Vec<(Key, &ItemId, Sealed)> = Vec::new();
+        let mut taken: Vec<(Key, &ItemId, Box<Sealed>)> = Vec::new();
         let outcome = keyed.into_iter().zip(known).try_for_each(|((key, id), known)| {
             self.pulse.beat();
             if known {
@@ -158,7 +144,7 @@ impl Outbox {
                 return Ok(());
             }
             match self.take(key, id)? {
-                Item::Object(key, sealed) => taken.push((key, id, sealed)),
+                Item::Object(sealed) => taken.push((key, id, sealed)),
                 Item::Report => {
                     self.collector.finish(id)?;
                     progress = true;
@@ -172,8 +158,9 @@ impl Outbox {
         match outcome.and_then(|()| self.queue(&taken)) {
             Ok(queued) => Ok(progress | queued),
             Err(error) => {
-                for (key, ..) in &taken {
-                    // Best effort: what stays is found at the next start.
+                // Without room, the space is given back. After any other error the process ends, and the next start looks at
+                // what is really there: a row may have been written although its commit was not confirmed.
+                for (key, ..) in taken.iter().filter(|_| error.is_full()) {
                     let _ = fs::remove_file(self.house.part(*key));
                     let _ = fs::remove_file(self.house.queued(*key));
                 }
@@ -183,7 +170,7 @@ impl Outbox {
     }
 
     /// Makes the parts queue files, writes their rows, finishes the originals.
-    fn queue(&self, taken: &[(Key, &ItemId, Sealed)]) -> Result<bool, UplinkError> {
+    fn queue(&self, taken: &[(Key, &ItemId, Box<Sealed>)]) -> Result<bool, UplinkError> {
         if taken.is_empty() {
             return Ok(false);
         }
@@ -195,8 +182,7 @@ impl Outbox {
         match self.clerk.accept(rows) {
             Ok(()) => {}
             Err(Unwritten::Full) => return Err(UplinkError::Outbox(SpoolError::Full)),
-            // The files stand and say everything about themselves: the next start queues them.
-            Err(Unwritten::Gone) => return Ok(false),
+            Err(Unwritten::Gone) => return Err(ledger_gone()),
         }
         for (key, id, sealed) in taken {
             // From here on the object is ours: an original that cannot be erased is tried again by the next scan.
@@ -215,7 +201,7 @@ impl Outbox {
         let create = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(&path);
         let mut file = create.map_err(UplinkError::store("cannot make a part"))?;
         let item = match self.collector.take(id, &mut file) {
-            Ok(taken) => self.check(key, &mut file, &taken),
+            Ok(taken) => self.check(&mut file, &taken),
             Err(SpoolError::Damaged) => Ok(Item::Damaged),
             Err(SpoolError::Gone) => Ok(Item::Gone),
             Err(error) => Err(error.into()),
@@ -226,7 +212,7 @@ impl Outbox {
         item
     }
 
-    fn check(&self, key: Key, file: &mut File, taken: &Taken) -> Result<Item, UplinkError> {
+    fn check(&self, file: &mut File, taken: &Taken) -> Result<Item, UplinkError> {
         let failed = UplinkError::store("cannot write a part");
         match serde_json::from_slice(&taken.meta) {
             Ok(ReleaseItem::Object(manifest)) if manifest.check().is_ok() && manifest.size == taken.body_len => {
@@ -238,7 +224,7 @@ impl Outbox {
                 let sealed = Sealed { manifest: *manifest, posted_ms: taken.posted_ms };
                 let written = queue_file::seal(file, taken.body_len, &sealed).and_then(|()| file.sync_data());
                 written.map_err(failed)?;
-                Ok(Item::Object(key, sealed))
+                Ok(Item::Object(Box::new(sealed)))
             }
             Ok(ReleaseItem::Health) if taken.body_len <= MAX_REPORT_BYTES => {
                 let mut report = Vec::new();
@@ -274,4 +260,9 @@ impl Outbox {
             thread::sleep(IDLE);
         }
     }
+}
+
+/// The clerk's own error tells why.
+fn ledger_gone() -> UplinkError {
+    UplinkError::Ended("the ledger")
 }

@@ -20,9 +20,20 @@ use tokio::{
 };
 
 use crate::{
-    board::Board, clerk::Clerk, courier::Courier, enroller::Enroller, error::UplinkError, events, house::House,
-    identity::IdentityStore, ledger::Ledger, outbox::Outbox, pulse::Pulse, reconcile::reconcile,
-    report_slot::ReportSlot, settings::Settings,
+    board::Board,
+    clerk::Clerk,
+    courier::Courier,
+    enroller::Enroller,
+    error::UplinkError,
+    events,
+    house::House,
+    identity::IdentityStore,
+    ledger::Ledger,
+    outbox::{self, Outbox},
+    pulse::Pulse,
+    reconcile::reconcile,
+    report_slot::ReportSlot,
+    settings::Settings,
 };
 
 /// How often the status record is published.
@@ -59,16 +70,16 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     let (arrivals, arrived) = mpsc::unbounded_channel();
     let reports = Arc::new(ReportSlot::open(house.health()));
     let (clerk, clerk_thread) = Clerk::start(ledger, house.clone(), settings.receipts_kept, clerk_pulse.clone());
-    let outbox = Outbox::open(
-        &settings,
-        house.clone(),
-        clerk.clone(),
-        reports.clone(),
-        board.clone(),
-        outbox_pulse.clone(),
+    let outbox = Outbox {
+        collector: outbox::collector(&settings)?,
+        house: house.clone(),
+        clerk: clerk.clone(),
+        reports: reports.clone(),
+        board: board.clone(),
+        pulse: outbox_pulse.clone(),
         arrivals,
-        stop_taking.clone(),
-    )?;
+        stop: stop_taking.clone(),
+    };
     let identity = IdentityStore::open(&house.identity())?;
     let (enroller, hub) = Enroller::open(settings.clone(), identity, board.clone())?;
     let pulse = courier_pulse.clone();

@@ -86,3 +86,22 @@ async fn an_expired_certificate_shows() {
     let status = rig.status();
     assert!(status.certificate_not_after_ms > 0 && status.certificate_not_after_ms < gift_service::now_ms());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_is_renewed_when_a_third_of_its_validity_is_left() {
+    // Valid since an hour ago and for ten minutes more.
+    let hub = TestHub::new(TlsSetup::sound(), time::Duration::minutes(10)).await;
+    let mut rig = Rig::new(&hub, "");
+    rig.start();
+    rig.until("enrolment", |rig| rig.status().enrolment == EnrolmentState::Enrolled).await;
+    let first = rig.status().certificate_not_after_ms;
+    *hub.shared.valid.lock().unwrap() = time::Duration::days(30);
+    rig.until("renewal", |rig| rig.status().certificate_not_after_ms > first).await;
+    rig.post(100);
+    rig.until_drained(&hub, 1).await;
+    rig.terminate();
+    rig.start();
+    rig.until("the stored one", |rig| rig.status().certificate_not_after_ms > first).await;
+    assert_eq!(hub.state().enrolments, 1);
+    assert!(hub.state().renewals >= 1);
+}

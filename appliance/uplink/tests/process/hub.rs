@@ -118,6 +118,7 @@ pub(crate) struct State {
     pub(crate) paths: Vec<String>,
     pub(crate) versions: Vec<Version>,
     pub(crate) enrolments: u32,
+    pub(crate) renewals: u32,
     pub(crate) connections: u32,
     /// Milliseconds each store takes, half of them before the object is stored.
     pub(crate) delay_ms: u64,
@@ -131,7 +132,8 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) authority: Authority,
-    pub(crate) valid: time::Duration,
+    /// Validity of the next certificate.
+    pub(crate) valid: Mutex<time::Duration>,
     /// The one-time token, and the key that spent it: the same box may ask again when the answer got lost.
     pub(crate) token: Mutex<(String, Option<Vec<u8>>)>,
 }
@@ -187,8 +189,12 @@ impl TestHub {
             .with_single_cert(chain, key)
             .unwrap();
         config.alpn_protocols = setup.alpn;
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), authority, valid, token: Mutex::new((TOKEN.to_owned(), None)) });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            authority,
+            valid: Mutex::new(valid),
+            token: Mutex::new((TOKEN.to_owned(), None)),
+        });
         let mut hub = Self {
             shared,
             address: "127.0.0.1:0".parse().unwrap(),
@@ -255,7 +261,9 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared
         let (shared, kill) = (shared.clone(), kill.clone());
         move |request| answer(request, shared.clone(), kill.clone(), certified)
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    // As the real hub: one slow upload does not use up the connection's window.
+    builder.http2().initial_stream_window_size(1 << 20).initial_connection_window_size(4 << 20);
     tokio::select! {
         _ = builder.serve_connection(TokioIo::new(tls), service) => {}
         () = kill.notified() => {}
@@ -282,7 +290,7 @@ async fn answer(
         state.versions.push(request.version());
     }
     if path == ENROL_PATH {
-        return Ok(enrol(request, &shared).await);
+        return Ok(enrol(request, &shared, certified).await);
     }
     if !certified || shared.state.lock().unwrap().revoked {
         return Ok(status(401));
@@ -307,16 +315,21 @@ async fn answer(
     }
 }
 
-async fn enrol(request: Request<Incoming>, shared: &Shared) -> Answer {
+async fn enrol(request: Request<Incoming>, shared: &Shared, certified: bool) -> Answer {
     let body = request.into_body().collect().await.unwrap().to_bytes();
     let request: EnrolRequest = serde_json::from_slice(&body).unwrap();
     let mut token = shared.token.lock().unwrap();
     let key = CertificateSigningRequestParams::from_pem(&request.csr_pem).unwrap().public_key.subject_public_key_info();
-    if token.0 != request.token || token.1.get_or_insert_with(|| key.clone()) != &key {
+    if request.token.is_empty() {
+        if !certified {
+            return status(403);
+        }
+        shared.state.lock().unwrap().renewals += 1;
+    } else if token.0 != request.token || token.1.get_or_insert_with(|| key.clone()) != &key {
         return status(403);
     }
-    shared.state.lock().unwrap().enrolments += 1;
-    let (certificate_pem, not_after_ms) = shared.authority.sign(&request.csr_pem, shared.valid);
+    shared.state.lock().unwrap().enrolments += u32::from(!request.token.is_empty());
+    let (certificate_pem, not_after_ms) = shared.authority.sign(&request.csr_pem, *shared.valid.lock().unwrap());
     let response = EnrolResponse {
         version: WIRE_VERSION,
         certificate_pem,
@@ -339,10 +352,11 @@ async fn store(request: Request<Incoming>, shared: &Shared, kill: &Notify) -> An
     let boundary = boundary.to_owned();
     let stated_length: u64 = request.headers()["content-length"].to_str().unwrap().parse().unwrap();
     let mut body = request.into_body();
-    // The part's header comes with the first frame.
     let mut whole = Stream::default();
-    let Some(Ok(first)) = body.frame().await else { return status(400) };
-    whole.feed(&first.into_data().unwrap(), &boundary);
+    while whole.manifest.is_none() {
+        let Some(Ok(frame)) = body.frame().await else { return status(400) };
+        whole.feed(&frame.into_data().unwrap(), &boundary);
+    }
     let manifest = whole.manifest.clone().unwrap();
     let object = manifest.object.to_string();
     let fault = {
@@ -430,7 +444,7 @@ impl Stream {
         self.total += bytes.len() as u64;
         if self.manifest.is_none() {
             self.head.extend_from_slice(bytes);
-            let end = self.head.windows(4).position(|w| w == b"\r\n\r\n").expect("part header in the first frame");
+            let Some(end) = self.head.windows(4).position(|w| w == b"\r\n\r\n") else { return };
             let head = std::str::from_utf8(&self.head[..end]).unwrap();
             let mut lines = head.split("\r\n");
             assert_eq!(lines.next().unwrap(), format!("--{boundary}"));

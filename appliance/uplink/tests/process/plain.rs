@@ -111,7 +111,7 @@ async fn a_small_object_passes_a_large_one_that_is_slow() {
     let mut rig = Rig::new(&hub, "concurrency = 2\nsmall-object-bytes = 100000");
     let large = rig.post(4_000_000);
     rig.start();
-    hub.state().poison.insert(large, Fault::Slow(60));
+    hub.state().poison.insert(large, Fault::Slow(30));
     rig.until("the large one under way", |_| hub.state().now == 1).await;
     rig.post(4_000_000);
     rig.post(10);

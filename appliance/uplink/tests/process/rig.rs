@@ -74,7 +74,7 @@ impl Rig {
             .env("HTTPS_PROXY", "http://127.0.0.1:9")
             .env("https_proxy", "http://127.0.0.1:9")
             .env("ALL_PROXY", "http://127.0.0.1:9")
-            .env("RUST_LOG", "debug,h2=info,hyper=info,rustls=info")
+            .env("GIFT_LOG", "debug")
             .env_remove("JOURNAL_STREAM")
             .stdout(Stdio::null())
             .stderr(log)
