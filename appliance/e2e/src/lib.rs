@@ -3,6 +3,7 @@
 #![allow(clippy::missing_errors_doc)]
 
 pub mod generator;
+pub mod outcome;
 pub mod raw;
 pub mod rig;
 pub mod scu;

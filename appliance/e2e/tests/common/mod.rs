@@ -1,0 +1,67 @@
+//! What the end-to-end tests share: a running system and a set of objects to send through it.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use gift_e2e::{
+    generator::Generator,
+    outcome::Set,
+    rig::{Options, Rig, Role},
+    web::{value, Web},
+};
+
+/// How long the box may take to finish what it was sent.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A running system and a set.
+pub struct Fixture {
+    pub rig: Rig,
+    pub set: Set,
+    _directory: tempfile::TempDir,
+}
+
+impl Fixture {
+    /// A system in a temporary directory, and `count` objects from `seed`.
+    pub fn new(seed: u64, count: usize) -> Self {
+        Self::with(seed, count, |_| {})
+    }
+
+    /// The same with other options.
+    pub fn with(seed: u64, count: usize, change: impl FnOnce(&mut Options)) -> Self {
+        let directory = tempfile::Builder::new().prefix("gift-e2e-").tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let objects = directory.path().join("scanner");
+        let key = Generator::new(seed).write_set(&objects, count).unwrap();
+        let mut options = Options::new(&directory.path().join("state")).unwrap();
+        change(&mut options);
+        let rig = Rig::start(&options).unwrap();
+        rig.wait_until("enrolment", Duration::from_secs(60), |rig| {
+            rig.status(Role::Uplink).is_some_and(|s| s["body"]["enrolment"] == "enrolled")
+        })
+        .unwrap_or_else(|error| panic!("{error:#}\n{}", logs(&rig)));
+        Self { rig, set: Set { directory: objects, key }, _directory: directory }
+    }
+}
+
+/// The last lines of every log.
+pub fn logs(rig: &Rig) -> String {
+    let mut text = String::new();
+    for role in Role::ALL {
+        let log = std::fs::read_to_string(rig.log(role)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(15).collect();
+        text += &format!("== {}\n{}\n", role.name(), lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
+    }
+    text
+}
+
+/// How many subjects the hub has studies of.
+pub fn subjects_on_hub(rig: &Rig) -> usize {
+    let studies = Web::new(rig).unwrap().query("/dicomweb/studies?limit=10000").unwrap();
+    studies.iter().filter_map(|study| value(study, "00100020")).collect::<BTreeSet<_>>().len()
+}
+
+/// True once the fleet page shows a report of the box.
+pub fn hub_has_report(rig: &Rig) -> bool {
+    let page = Web::new(rig).and_then(|web| web.get("/", "text/html"));
+    page.is_ok_and(|(_, body)| !String::from_utf8_lossy(&body).contains("Never seen"))
+}
