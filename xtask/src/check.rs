@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
 use crate::run::{cargo, output};
@@ -130,9 +130,18 @@ fn links(rules: &Rules, root: &Path, members: &[Member], broken: &mut Vec<String
                 continue;
             }
             if !trees.contains_key(package.as_str()) {
-                let text = output(
-                    cargo(root).args(["tree", "--offline", "--prefix", "none", "-f", "{p}", "-e", "normal", "-p", package]),
-                )?;
+                let text = output(cargo(root).args([
+                    "tree",
+                    "--offline",
+                    "--prefix",
+                    "none",
+                    "-f",
+                    "{p}",
+                    "-e",
+                    "normal",
+                    "-p",
+                    package,
+                ]))?;
                 let names = text.lines().filter_map(|l| l.split_whitespace().next()).map(str::to_owned).collect();
                 trees.insert(package, names);
             }
@@ -175,9 +184,13 @@ fn sources(rules: &Rules, members: &[Member], broken: &mut Vec<String>) -> Resul
             let text = fs::read_to_string(member.directory.join("src/main.rs"))?;
             let lines = text.lines().count();
             if lines > rules.process_main.max_lines {
-                broken.push(format!("{}: main.rs has {lines} lines, {} allowed", member.name, rules.process_main.max_lines));
+                broken.push(format!(
+                    "{}: main.rs has {lines} lines, {} allowed",
+                    member.name, rules.process_main.max_lines
+                ));
             }
-            let header: String = text.lines().take_while(|l| l.starts_with("//!")).collect::<Vec<_>>().join("\n").to_lowercase();
+            let header: String =
+                text.lines().take_while(|l| l.starts_with("//!")).collect::<Vec<_>>().join("\n").to_lowercase();
             for words in rules.process_main.says.iter().filter(|w| !header.contains(w.as_str())) {
                 broken.push(format!("{}: the header of main.rs does not say what it {words}", member.name));
             }
@@ -238,7 +251,8 @@ fn units(rules: &Rules, root: &Path, broken: &mut Vec<String>) -> Result<()> {
             broken.push(format!("appliance/dist has no unit {}", unit.file));
             continue;
         };
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.starts_with('#') && !l.starts_with(';')).collect();
+        let lines: Vec<&str> =
+            text.lines().map(str::trim).filter(|l| !l.starts_with('#') && !l.starts_with(';')).collect();
         for must in unit.must.iter().filter(|must| !lines.contains(&must.as_str())) {
             broken.push(format!("{} does not say {must}", unit.file));
         }

@@ -5,12 +5,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{bail, Result};
+use anyhow::{Result, bail};
 
 use crate::run::{cargo, output, run};
 
 /// Debian packages that building and running need.
-const BUILD_PACKAGES: &[&str] = &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
+const BUILD_PACKAGES: &[&str] =
+    &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
 /// Debian packages that only the tests need: peers and validators.
 const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd"];
 /// Version of cargo-deny the tests run.

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 /// The workspace this xtask was built from.
 pub(crate) fn workspace_root() -> PathBuf {

@@ -62,6 +62,7 @@ fn gates(root: &Path) -> Result<()> {
     let deny = install::cargo_deny(root)?;
     run(Command::new(&deny).current_dir(root).args(["--offline", "check", "licenses", "bans", "sources"]))?;
     advisories(root, &deny)?;
+    run(Command::new("/bin/sh").arg(root.join("appliance/dist/check.sh")))?;
     check::check(root)
 }
 

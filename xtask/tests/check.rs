@@ -72,7 +72,9 @@ fn the_workspace_keeps_its_rules_and_every_planted_violation_is_named() {
             edit(w, "appliance/wire/Cargo.toml", |t| t.replace("[lints]\nworkspace = true\n", ""));
         }),
         ("says std::fs", |w| {
-            edit(w, "appliance/dimse/src/lib.rs", |t| t + "\n/// Planted.\npub fn planted() -> bool { std::fs::exists(\"x\").is_ok() }\n");
+            edit(w, "appliance/dimse/src/lib.rs", |t| {
+                t + "\n/// Planted.\npub fn planted() -> bool { std::fs::exists(\"x\").is_ok() }\n"
+            });
         }),
         ("says std::net::Tcp", |w| {
             edit(w, "appliance/deid/src/main.rs", |t| t + "\nuse std::net::TcpStream as _;\n");

@@ -90,8 +90,8 @@ fn demo(arguments: &Arguments, signals: &SigSet) -> Result<bool> {
     println!("   the box is enrolled; AE title {} on port {}", rig.called_ae, rig.dicom_port);
 
     println!("3. The scanner sends (DCMTK storescu, 4 associations)");
+    let done = AtomicBool::new(false);
     let (sent, settled) = std::thread::scope(|scope| -> Result<_> {
-        let done = AtomicBool::new(false);
         let progress = scope.spawn(|| show_progress(&rig, &set, &done));
         let sent = set.send(&rig, 4);
         let settled = outcome::settle(&rig, Duration::from_secs(300));
