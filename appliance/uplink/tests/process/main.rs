@@ -8,6 +8,7 @@ mod crash;
 mod enrolment;
 mod faults;
 mod hub;
+mod network;
 mod path;
 mod plain;
 mod rig;

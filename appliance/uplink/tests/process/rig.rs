@@ -37,6 +37,11 @@ impl Rig {
     }
 
     pub(crate) fn with_lines(hub: &TestHub, extra: &str) -> Self {
+        Self::at_port(hub, hub.address.port(), extra)
+    }
+
+    /// A box that finds `hub` at `port`.
+    pub(crate) fn at_port(hub: &TestHub, port: u16, extra: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         for room in ["staging", "outbox", "status"] {
             fs::create_dir(home.path().join(room)).unwrap();
@@ -55,7 +60,7 @@ impl Rig {
             writeln!(text, "{setting} = {:?}", path(room)).unwrap();
         }
         let uid = nix::unistd::getuid();
-        writeln!(text, "writers = [{uid}]\nhub-url = \"https://{NAME}:{}\"\n{extra}", hub.address.port()).unwrap();
+        writeln!(text, "writers = [{uid}]\nhub-url = \"https://{NAME}:{port}\"\n{extra}").unwrap();
         if !extra.contains("[retry]") {
             writeln!(text, "[retry]\nfirst-ms = 20\nlongest-ms = 400").unwrap();
         }
