@@ -71,7 +71,7 @@ pub(crate) fn is_supported(layout: &PixelLayout) -> bool {
     let subsampled = layout.photometric == Photometric::YbrFull422;
     [8, 16, 32].contains(&layout.bits_allocated)
         && !matches!(layout.photometric, Photometric::YbrRct | Photometric::YbrIct)
-        && !(subsampled && (layout.columns % 2 != 0 || layout.planar))
+        && !(subsampled && (!layout.columns.is_multiple_of(2) || layout.planar))
 }
 
 /// Black, by component. The darkest palette entry is the caller's to find.

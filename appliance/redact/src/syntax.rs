@@ -12,6 +12,8 @@ pub enum Syntax {
     JpegBaseline,
     /// JPEG extended (processes 2 and 4).
     JpegExtended,
+    /// JPEG lossless (processes 14 and 14 SV1).
+    JpegLossless,
     /// RLE lossless.
     Rle,
     /// Encapsulated, and not one of the above.
@@ -25,6 +27,7 @@ impl Syntax {
             "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.1.99" | BIG_ENDIAN => Self::Native,
             "1.2.840.10008.1.2.4.50" => Self::JpegBaseline,
             "1.2.840.10008.1.2.4.51" => Self::JpegExtended,
+            "1.2.840.10008.1.2.4.57" | "1.2.840.10008.1.2.4.70" => Self::JpegLossless,
             "1.2.840.10008.1.2.5" => Self::Rle,
             _ => Self::Other,
         }

@@ -94,7 +94,7 @@ impl Image {
         .into_iter()
         .collect();
         let mut pixels = self.pixels.clone();
-        if pixels.len() % 2 != 0 {
+        if !pixels.len().is_multiple_of(2) {
             pixels.push(0x77);
         }
         ds.insert(Element { tag: tags::PIXEL_DATA, vr: VR::OW, value: Value::Bytes(pixels) });

@@ -98,19 +98,19 @@ pub(super) fn frames(
     // A decoded frame is pixel by pixel, whatever Planar Configuration says of the attribute's own encoding.
     let layout = PixelLayout { planar: false, ..plan.layout };
     let native = lines_of(plan, &layout, ds, input)?;
-    let frames = Frames::of(plan, ds, value, None, input)?;
+    let frames = Frames::of(plan, ds, value, codec.start(), input)?;
     let mut written = Written::default();
     let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 1..=layout.frames {
         let failed = |error| RedactError::Codec { frame: number, error };
         frames.read(number as usize - 1, &mut stream)?;
-        codec.decode(&stream, &layout, &mut before).map_err(failed)?;
+        let header = codec.decode(&stream, &layout, &mut before).map_err(failed)?;
         after.clone_from(&before);
         for (line, bytes) in (0..).zip(after.chunks_exact_mut(native.line_length())) {
             native.redact(line, bytes, &mut spans);
         }
         stream.clear();
-        codec.encode(&after, &layout, &mut stream).map_err(failed)?;
+        FrameCodec::encode(&after, &layout, header, &mut stream).map_err(failed)?;
         written.push_and_read_back(&mut stream, scratch)?;
         after.fill(0x5A);
         codec.decode(&stream, &layout, &mut after).map_err(failed)?;
@@ -137,7 +137,7 @@ impl Written {
     fn push_and_read_back(&mut self, frame: &mut [u8], scratch: &mut dyn Scratch) -> Result<(), RedactError> {
         let at = scratch.len();
         scratch.append(frame).map_err(RedactError::Scratch)?;
-        if frame.len() % 2 != 0 {
+        if !frame.len().is_multiple_of(2) {
             scratch.append(&[0]).map_err(RedactError::Scratch)?;
         }
         frame.fill(0x5A);

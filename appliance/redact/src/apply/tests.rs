@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Decision, NeverBurntIn, Templates,
     clearance::Basis,
-    decide,
+    decide, jpeg,
     mask::{Mask, Rect},
     testing::{Image, text, us},
 };
@@ -200,9 +200,9 @@ fn pixels_are_read_where_they_stand_in_the_input() {
     assert!(matches!(&result, Err(e @ RedactError::Read(_)) if e.hold().is_none()));
 }
 
-fn run_with(image: &Image, ds: &mut DataSet, input: &Vec<u8>) -> Vec<u8> {
+fn run_with(image: &Image, ds: &mut DataSet, input: &[u8]) -> Vec<u8> {
     let mut scratch = Vec::new();
-    assert_eq!(apply(&plan(image, Method::Native), ds, input, &mut scratch).unwrap().frames(), image.frames);
+    assert_eq!(apply(&plan(image, Method::Native), ds, &input, &mut scratch).unwrap().frames(), image.frames);
     scratch
 }
 
@@ -297,8 +297,8 @@ mod jpeg_frames {
                 |bytes: &[u8]| image::load_from_memory_with_format(bytes, ImageFormat::Jpeg).unwrap().to_rgb8();
             let (before, after) = (decode(original), decode(&scratch[at..at + length]));
             for (x, y, pixel) in after.enumerate_pixels() {
-                // Rectangles of RECTS touch the four blocks of the upper left corner, but the lower right one's rows.
-                let black = (x < 16 && y < 8) && !(x >= 16);
+                // RECTS touch two blocks of 8 × 8.
+                let black = x < 16 && y < 8;
                 let expected = if black { &image::Rgb([0, 0, 0]) } else { before.get_pixel(x, y) };
                 assert_eq!(pixel, expected, "{x},{y}");
             }
@@ -376,6 +376,105 @@ mod jpeg_frames {
         // Entropy-coded bytes to EOI: only the padding of the last byte is free.
         let end = scratch.windows(2).rposition(|w| w == [0xFF, 0xD9]).unwrap() + 2;
         assert!(benign(segment(0xDA) + 14..end) <= 1);
+    }
+}
+
+mod lossless_frames {
+    use super::*;
+    use crate::codec::{FrameCodec, Header};
+
+    /// One encoded frame per native frame of the image.
+    fn encoded(image: &Image, codec: FrameCodec) -> Vec<Vec<u8>> {
+        let layout = PixelLayout { planar: false, ..PixelLayout::of(&image.data_set()).unwrap() };
+        let length = image.pixels.len() / image.frames as usize;
+        let header = match codec {
+            FrameCodec::Rle => Header::Rle,
+            FrameCodec::JpegLossless => Header::JpegLossless(jpeg::lossless::Header::new(image.high as u8 + 1)),
+        };
+        let encode = |samples: &[u8]| {
+            let mut stream = Vec::new();
+            FrameCodec::encode(samples, &layout, header, &mut stream).unwrap();
+            stream.resize(stream.len().next_multiple_of(2), 0);
+            stream
+        };
+        image.pixels.chunks(length).map(encode).collect()
+    }
+
+    fn with_frames(image: &Image, frames: &[Vec<u8>]) -> DataSet {
+        let mut ds = image.data_set();
+        let fragments = frames.iter().cloned().map(Value::Bytes).collect();
+        ds.insert(Element {
+            tag: tags::PIXEL_DATA,
+            vr: VR::OB,
+            value: Value::Fragments { offsets: vec![], fragments },
+        });
+        ds
+    }
+
+    #[test]
+    fn decoded_again_they_are_what_native_redaction_gives() {
+        for codec in [FrameCodec::Rle, FrameCodec::JpegLossless] {
+            for photometric in
+                [Photometric::Monochrome1, Photometric::Monochrome2, Photometric::Rgb, Photometric::YbrFull]
+            {
+                for (allocated, stored, signed) in
+                    [(8, 8, false), (16, 16, false), (16, 12, false), (16, 12, true), (16, 16, true)]
+                {
+                    if signed && photometric.samples() == 3 {
+                        continue;
+                    }
+                    let mut image = Image::of(photometric, 7, 13, 3, allocated, stored);
+                    image.signed = signed;
+                    let (mut native, frames) = (image.data_set(), encoded(&image, codec));
+                    let expected = run(&image, &mut native);
+                    let mut ds = with_frames(&image, &frames);
+                    let mut scratch = Vec::new();
+                    let clearance =
+                        apply(&plan(&image, Method::Frames(codec)), &mut ds, &Vec::new(), &mut scratch).unwrap();
+                    assert_eq!(clearance.frames(), 3);
+                    let Value::Fragments { offsets, fragments } = &ds.get(tags::PIXEL_DATA).unwrap().value else {
+                        panic!()
+                    };
+                    assert_eq!((offsets.len(), fragments.len()), (12, 3));
+                    let layout = PixelLayout::of(&ds).unwrap();
+                    let mut found = Vec::new();
+                    for fragment in fragments {
+                        let Value::Span { origin: Origin::Scratch, offset, length } = *fragment else { panic!() };
+                        let mut samples = Vec::new();
+                        codec
+                            .decode(&scratch[offset as usize..(offset + length) as usize], &layout, &mut samples)
+                            .unwrap();
+                        found.extend(samples);
+                    }
+                    assert_eq!(
+                        found,
+                        expected[..found.len()],
+                        "{codec:?} {photometric:?} {allocated} {stored} {signed}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_of_samples_fails() {
+        let image = Image::of(Photometric::Monochrome2, 7, 13, 1, 16, 12);
+        for codec in [FrameCodec::Rle, FrameCodec::JpegLossless] {
+            let frames = encoded(&image, codec);
+            let redact = |scratch: &mut dyn Scratch| {
+                apply(&plan(&image, Method::Frames(codec)), &mut with_frames(&image, &frames), &Vec::new(), scratch)
+                    .map(drop)
+            };
+            let mut scratch = Vec::new();
+            redact(&mut scratch).unwrap();
+            let start = match codec {
+                FrameCodec::Rle => 64,
+                FrameCodec::JpegLossless => scratch.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap() + 10,
+            };
+            let benign = (start..scratch.len()).filter(|&at| redact(&mut Corrupting(Vec::new(), at)).is_ok()).count();
+            // Padding: of a segment or of the entropy-coded bytes, and of the fragment.
+            assert!(benign <= 3, "{codec:?} {benign}");
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 //!
 //! A decoded frame is native pixel data: little endian, Planar Configuration 0.
 
+mod jpeg_lossless;
 mod rle;
 
 use crate::{
     image::{Photometric, PixelLayout},
+    jpeg::{JpegError, lossless},
     syntax::Syntax,
 };
 
@@ -24,11 +26,32 @@ pub enum CodecError {
     Unsupported(&'static str),
 }
 
+impl From<JpegError> for CodecError {
+    fn from(error: JpegError) -> Self {
+        match error {
+            JpegError::Malformed(what) | JpegError::Unproven(what) => Self::Malformed(what),
+            JpegError::Truncated => Self::Malformed("stream ends early"),
+            JpegError::NoCode => Self::Malformed("no code for a symbol"),
+            JpegError::Unsupported(what) => Self::Unsupported(what),
+            JpegError::Geometry => Self::Geometry,
+        }
+    }
+}
+
 /// A lossless codec of single frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FrameCodec {
     /// RLE lossless (PS3.5 Annex G).
     Rle,
+    /// JPEG lossless (PS3.5 A.4.1).
+    JpegLossless,
+}
+
+/// What encoding a frame again takes over from its stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Header {
+    Rle,
+    JpegLossless(lossless::Header),
 }
 
 impl FrameCodec {
@@ -36,33 +59,52 @@ impl FrameCodec {
     pub(crate) fn of(syntax: Syntax) -> Option<Self> {
         match syntax {
             Syntax::Rle => Some(Self::Rle),
+            Syntax::JpegLossless => Some(Self::JpegLossless),
             _ => None,
         }
     }
 
     /// True when it can carry images of this layout.
     pub(crate) fn is_supported(self, layout: &PixelLayout) -> bool {
-        [8, 16, 32].contains(&layout.bits_allocated)
+        let widths: &[u16] = match self {
+            Self::Rle => &[8, 16, 32],
+            Self::JpegLossless => &[8, 16],
+        };
+        widths.contains(&layout.bits_allocated)
             && !matches!(layout.photometric, Photometric::YbrFull422 | Photometric::YbrRct | Photometric::YbrIct)
     }
 
-    /// Decodes a frame into `samples`, which is cleared first.
-    ///
-    /// # Errors
-    /// See [`CodecError`].
-    pub(crate) fn decode(self, stream: &[u8], layout: &PixelLayout, samples: &mut Vec<u8>) -> Result<(), CodecError> {
+    /// How the stream of a frame begins, when that tells it from the middle of one.
+    pub(crate) fn start(self) -> Option<[u8; 2]> {
         match self {
-            Self::Rle => rle::decode(stream, layout, samples),
+            Self::Rle => None,
+            Self::JpegLossless => Some([0xFF, 0xD8]),
+        }
+    }
+
+    /// Decodes a frame into `samples`, which is cleared first.
+    pub(crate) fn decode(
+        self,
+        stream: &[u8],
+        layout: &PixelLayout,
+        samples: &mut Vec<u8>,
+    ) -> Result<Header, CodecError> {
+        match self {
+            Self::Rle => rle::decode(stream, layout, samples).map(|()| Header::Rle),
+            Self::JpegLossless => jpeg_lossless::decode(stream, layout, samples).map(Header::JpegLossless),
         }
     }
 
     /// Encodes a frame, appending to `stream`.
-    ///
-    /// # Errors
-    /// See [`CodecError`].
-    pub(crate) fn encode(self, samples: &[u8], layout: &PixelLayout, stream: &mut Vec<u8>) -> Result<(), CodecError> {
-        match self {
-            Self::Rle => rle::encode(samples, layout, stream),
+    pub(crate) fn encode(
+        samples: &[u8],
+        layout: &PixelLayout,
+        header: Header,
+        stream: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        match header {
+            Header::Rle => rle::encode(samples, layout, stream),
+            Header::JpegLossless(header) => jpeg_lossless::encode(samples, layout, header, stream),
         }
     }
 }

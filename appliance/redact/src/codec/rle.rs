@@ -69,10 +69,10 @@ pub(super) fn encode(samples: &[u8], layout: &PixelLayout, stream: &mut Vec<u8>)
     let start = stream.len();
     stream.resize(start + HEADER, 0);
     let columns = usize::from(layout.columns);
-    let mut put = |stream: &mut Vec<u8>, i: usize, value: usize| {
+    let put = |stream: &mut Vec<u8>, i: usize, value: usize| {
         let value = u32::try_from(value).map_err(|_| CodecError::Unsupported("RLE frame of 4 GiB"))?;
         stream[start + 4 * i..start + 4 * i + 4].copy_from_slice(&value.to_le_bytes());
-        Ok(())
+        Ok::<(), CodecError>(())
     };
     put(stream, 0, planes(layout).count())?;
     let mut line = Vec::with_capacity(columns);
@@ -85,7 +85,7 @@ pub(super) fn encode(samples: &[u8], layout: &PixelLayout, stream: &mut Vec<u8>)
             line.extend(row[first..].iter().step_by(stride));
             pack(&line, stream);
         }
-        if (stream.len() - start) % 2 != 0 {
+        if !(stream.len() - start).is_multiple_of(2) {
             stream.push(0);
         }
     }

@@ -8,15 +8,16 @@
 
 mod bits;
 mod huffman;
+pub(crate) mod lossless;
 mod parse;
 mod sink;
 mod walk;
 
 use crate::mask::Mask;
 use huffman::{Decoder, Encoder, Table};
-use parse::{Frame, Parser, ScanComponent, Segment};
+use parse::{Frame, Parser, Process, ScanComponent, Segment};
 use sink::{Count, Encode, Prove};
-use walk::{Channel, walk};
+use walk::{Channel, Scan, walk};
 
 /// Why a stream cannot be redacted, or what was written does not prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,14 +84,14 @@ pub struct Receipt {
 /// # Errors
 /// The stream is not one that can be redacted; `out` then holds rubbish behind what it held.
 pub fn redact(bytes: &[u8], expected: &Expected, mask: &Mask, out: &mut Vec<u8>) -> Result<Receipt, JpegError> {
-    let mut parser = Parser::new(bytes)?;
+    let mut parser = Parser::new(bytes, Process::Sequential)?;
     let mut receipt = Receipt { kept_blocks: 0, masked_blocks: 0, digest: 0 };
     out.extend_from_slice(&[0xFF, 0xD8]);
     loop {
         match parser.next()? {
             Segment::Dropped => {}
             Segment::Adobe(transform) => {
-                write_segment(out, 0xEE, &[b'A', b'd', b'o', b'b', b'e', 0, 100, 0, 0, 0, 0, transform]);
+                write_segment(out, 0xEE, &adobe(transform));
             }
             Segment::Keep(marker, payload) => {
                 receipt.digest = sink::digest_bytes(receipt.digest, marker, payload);
@@ -111,7 +112,7 @@ pub fn redact(bytes: &[u8], expected: &Expected, mask: &Mask, out: &mut Vec<u8>)
 /// # Errors
 /// [`JpegError::Unproven`], or the stream cannot be read.
 pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) -> Result<(), JpegError> {
-    let mut parser = Parser::new(bytes)?;
+    let mut parser = Parser::new(bytes, Process::Sequential)?;
     let mut seen = Receipt { kept_blocks: 0, masked_blocks: 0, digest: 0 };
     loop {
         let before = parser.position;
@@ -127,14 +128,27 @@ pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) 
                 let frame = parser.frame.as_ref().ok_or(JpegError::Malformed("no frame"))?;
                 let mut prover = Prove { fill, receipt: &mut seen };
                 let channels = tables.channels(frame, &scan);
-                let interval = parser.restart_interval;
-                parser.position = walk(bytes, parser.position, frame, &scan, &channels, interval, mask, &mut prover)?;
+                let walked = Scan {
+                    bytes,
+                    position: parser.position,
+                    frame,
+                    components: &scan,
+                    channels: &channels,
+                    restart_interval: parser.restart_interval,
+                    mask,
+                };
+                parser.position = walk(walked, &mut prover)?;
             }
             Segment::End if parser.position != bytes.len() => return Err(JpegError::Unproven("bytes behind EOI")),
             Segment::End if seen != *receipt => return Err(JpegError::Unproven("coefficients outside the mask")),
             Segment::End => return Ok(()),
         }
     }
+}
+
+/// Adobe's APP14 with nothing in it but the colour transform.
+fn adobe(transform: u8) -> [u8; 12] {
+    [b'A', b'd', b'o', b'b', b'e', 0, 100, 0, 0, 0, 0, transform]
 }
 
 fn write_segment(out: &mut Vec<u8>, marker: u8, payload: &[u8]) {
@@ -221,14 +235,22 @@ fn redact_scan(
     let tables = Tables::of(parser, scan)?;
     let frame = parser.frame.as_ref().ok_or(JpegError::Malformed("no frame"))?;
     let channels = tables.channels(frame, scan);
-    let (start, interval) = (parser.position, parser.restart_interval);
+    let walked = Scan {
+        bytes: parser.bytes,
+        position: parser.position,
+        frame,
+        components: scan,
+        channels: &channels,
+        restart_interval: parser.restart_interval,
+        mask,
+    };
     let used = scan.iter().flat_map(|s| [&parser.dc[s.dc], &parser.ac[s.ac]]);
     let mut fitted = !used.flatten().all(Table::is_standard);
     let (length, before) = (out.len(), *receipt);
     loop {
         let (dc, ac) = if fitted {
             let mut count = Count::new(fill, scan);
-            walk(parser.bytes, start, frame, scan, &channels, interval, mask, &mut count)?;
+            walk(walked, &mut count)?;
             count.into_tables()
         } else {
             (parser.dc.clone(), parser.ac.clone())
@@ -243,7 +265,7 @@ fn redact_scan(
             fill,
             receipt,
         );
-        match walk(parser.bytes, start, frame, scan, &channels, interval, mask, &mut encode) {
+        match walk(walked, &mut encode) {
             Ok(end) => {
                 encode.finish();
                 parser.position = end;

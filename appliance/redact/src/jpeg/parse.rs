@@ -1,4 +1,4 @@
-//! Marker segments of a sequential Huffman-coded JPEG stream (ITU-T T.81 Annex B): SOF0, and SOF1 with 8 or 12 bit.
+//! Marker segments of a Huffman-coded JPEG stream (ITU-T T.81 Annex B): SOF0, SOF1 with 8 or 12 bit, and SOF3.
 //!
 //! Everything a redacted stream may hold passes through here; what it may not hold (comments, application segments but
 //! Adobe's, other processes, a second frame, bytes after EOI) is dropped or refused here.
@@ -51,6 +51,15 @@ pub(super) enum Segment<'a> {
     End,
 }
 
+/// Which processes are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Process {
+    /// SOF0, SOF1.
+    Sequential,
+    /// SOF3.
+    Lossless,
+}
+
 /// The state of tables and frame while going through the stream.
 #[derive(Debug)]
 pub(super) struct Parser<'a> {
@@ -63,13 +72,16 @@ pub(super) struct Parser<'a> {
     pub(super) restart_interval: u32,
     pub(super) adobe: Option<u8>,
     pub(super) jfif: bool,
+    /// Ss, Se, and Ah and Al of the last scan header.
+    pub(super) scan_parameters: [u8; 3],
+    process: Process,
     /// Components whose scan has begun.
     seen: [bool; 3],
 }
 
 impl<'a> Parser<'a> {
     /// Starts behind SOI.
-    pub(super) fn new(bytes: &'a [u8]) -> Result<Self, JpegError> {
+    pub(super) fn new(bytes: &'a [u8], process: Process) -> Result<Self, JpegError> {
         if !bytes.starts_with(&[0xFF, 0xD8]) {
             return Err(JpegError::Malformed("no SOI"));
         }
@@ -83,6 +95,8 @@ impl<'a> Parser<'a> {
             restart_interval: 0,
             adobe: None,
             jfif: false,
+            scan_parameters: [0; 3],
+            process,
             seen: [false; 3],
         })
     }
@@ -119,8 +133,13 @@ impl<'a> Parser<'a> {
         match marker {
             0xDB => self.quantiser(payload).map(|()| Segment::Keep(marker, payload)),
             0xC4 => self.huffman(payload).map(|()| Segment::Dropped),
-            0xC0 | 0xC1 => self.frame(marker, payload).map(|()| Segment::Keep(marker, payload)),
-            0xC2..=0xCF => Err(JpegError::Unsupported("not a sequential Huffman-coded process")),
+            0xC0 | 0xC1 if self.process == Process::Sequential => {
+                self.frame(marker, payload).map(|()| Segment::Keep(marker, payload))
+            }
+            0xC3 if self.process == Process::Lossless => {
+                self.frame(marker, payload).map(|()| Segment::Keep(marker, payload))
+            }
+            0xC0..=0xCF => Err(JpegError::Unsupported("another process than that of the transfer syntax")),
             0xDD => {
                 let interval = payload.try_into().map_err(|_| JpegError::Malformed("DRI"))?;
                 self.restart_interval = u32::from(u16::from_be_bytes(interval));
@@ -202,7 +221,12 @@ impl<'a> Parser<'a> {
             return Err(JpegError::Malformed("second frame"));
         }
         let (&[precision, r1, r0, c1, c0, count], rest) = payload.split_first_chunk::<6>().ok_or(BAD)?;
-        if !(precision == 8 || precision == 12 && marker == 0xC1) {
+        let known = match marker {
+            0xC0 => precision == 8,
+            0xC1 => precision == 8 || precision == 12,
+            _ => (2..=16).contains(&precision),
+        };
+        if !known {
             return Err(JpegError::Unsupported("sample precision"));
         }
         if count != 1 && count != 3 {
@@ -243,9 +267,11 @@ impl<'a> Parser<'a> {
         let (&count, rest) = payload.split_first().ok_or(BAD)?;
         let count = usize::from(count);
         // Spectral selection and approximation mean nothing in a sequential process; some encoders write zeros.
-        if rest.len() != 2 * count + 3 || !matches!(rest[2 * count..], [0, 63 | 0, 0]) {
+        let parameters = rest.get(2 * count..).and_then(|p| <[u8; 3]>::try_from(p).ok()).ok_or(BAD)?;
+        if self.process == Process::Sequential && !matches!(parameters, [0, 63 | 0, 0]) {
             return Err(BAD);
         }
+        self.scan_parameters = parameters;
         let mut scan = Vec::with_capacity(3);
         for pair in rest[..2 * count].chunks_exact(2) {
             let index = frame.components.iter().position(|c| c.id == pair[0]).ok_or(BAD)?;

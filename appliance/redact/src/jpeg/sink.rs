@@ -10,7 +10,7 @@ use super::{
 
 /// Magnitude category of a DC difference, and its extra bits (F.1.2.1).
 #[inline(always)]
-fn category(value: i32) -> Result<(u8, u32), JpegError> {
+pub(super) fn category(value: i32) -> Result<(u8, u32), JpegError> {
     let size = 32 - value.unsigned_abs().leading_zeros();
     if size > 15 {
         return Err(JpegError::Malformed("DC difference out of range"));

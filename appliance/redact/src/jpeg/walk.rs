@@ -61,19 +61,25 @@ impl Grid {
     }
 }
 
-/// Walks the scan whose entropy-coded bytes start at `position`; returns the position of the marker behind them.
-pub(super) fn walk<S: Sink>(
-    bytes: &[u8],
-    position: usize,
-    frame: &Frame,
-    scan: &[ScanComponent],
-    channels: &[Channel<'_>],
-    restart_interval: u32,
-    mask: &Mask,
-    sink: &mut S,
-) -> Result<usize, JpegError> {
-    let grid = Grid::of(frame, scan);
-    let interleaved = scan.len() > 1;
+/// What is walked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scan<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where its entropy-coded bytes start.
+    pub(super) position: usize,
+    pub(super) frame: &'a Frame,
+    pub(super) components: &'a [ScanComponent],
+    /// In the order of `components`.
+    pub(super) channels: &'a [Channel<'a>],
+    pub(super) restart_interval: u32,
+    pub(super) mask: &'a Mask,
+}
+
+/// Walks a scan; returns the position of the marker behind it.
+pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegError> {
+    let Scan { bytes, position, frame, components, channels, restart_interval, mask } = scan;
+    let grid = Grid::of(frame, components);
+    let interleaved = components.len() > 1;
     let mut reader = BitReader::new(bytes, position);
     let mut predictions = [0i32; 3];
     let mut spans: Vec<(u32, u32)> = Vec::new();

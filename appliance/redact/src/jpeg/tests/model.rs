@@ -4,7 +4,7 @@
 use super::super::{
     bits::{BitReader, BitWriter},
     huffman::{Decoder, Encoder, Table},
-    parse::{Parser, Segment},
+    parse::{Parser, Process, Segment},
     walk::extend,
     write_segment,
 };
@@ -57,6 +57,9 @@ impl Random {
         block
     }
 }
+
+/// Class, chroma table?, symbol, bits, number of bits.
+type Symbol = (u8, bool, u8, u32, u32);
 
 const DC: u8 = 0;
 const AC: u8 = 1;
@@ -271,8 +274,8 @@ impl Model {
         restarts.then(|| ((i / (size * interval) - 1) % 8) as u8)
     }
 
-    /// By block: class, chroma table?, symbol, bits, number of bits.
-    fn symbols(&self, scan: &[usize]) -> Vec<Vec<(u8, bool, u8, u32, u32)>> {
+    /// By block.
+    fn symbols(&self, scan: &[usize]) -> Vec<Vec<Symbol>> {
         let magnitude = |v: i32| {
             let size = 32 - v.unsigned_abs().leading_zeros();
             (size, if v < 0 { (v - 1) as u32 & ((1 << size) - 1) } else { v as u32 })
@@ -312,7 +315,7 @@ impl Model {
 
     /// The coefficients of a stream of this model's shape.
     pub(super) fn decode(&self, bytes: &[u8]) -> Coefficients {
-        let mut parser = Parser::new(bytes).unwrap();
+        let mut parser = Parser::new(bytes, Process::Sequential).unwrap();
         let mut found: Coefficients =
             self.coefficients.iter().map(|c| c.iter().map(|line| vec![[0; 64]; line.len()]).collect()).collect();
         loop {
