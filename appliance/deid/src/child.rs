@@ -21,6 +21,7 @@ use crate::{
     protocol::{Facts, Job, Order, Report, Start},
     sandbox::{Bounds, Landlock},
     work::WorkFiles,
+    worker,
 };
 
 /// Longest time for a worker to be ready: it only reads the policy.
@@ -78,6 +79,9 @@ pub enum Death {
     /// It broke the protocol.
     #[error("broke the protocol")]
     Lied,
+    /// It says that the disk had no room.
+    #[error("no room on the disk")]
+    NoRoom,
 }
 
 /// One worker.
@@ -196,6 +200,7 @@ impl Child {
         match (error, ended) {
             (ChannelError::Timeout, _) => Death::Timeout,
             (_, Some(status)) if status.signal() == Some(nix::libc::SIGKILL) => Death::Killed,
+            (_, Some(status)) if status.code() == Some(i32::from(worker::NO_ROOM)) => Death::NoRoom,
             (_, Some(status)) => Death::Crashed { signal: status.signal() },
             (ChannelError::Closed, None) => Death::Crashed { signal: None },
             _ => Death::Lied,

@@ -9,8 +9,10 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use gift_deidentify::pseudonym::{Answer, Ask, InputDigest, KeyedPseudonymiser, PseudonymError, PseudonymKey, Pseudonymise};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
 use serde::Deserialize;
@@ -29,8 +31,6 @@ const SALT: &[u8] = b"gift-deid";
 pub enum Purpose {
     /// Wraps the object keys of the quarantine.
     QuarantineWrap,
-    /// Keyed digest of an object as received (the manifest's `input_digest`).
-    InputDigest,
     /// Keyed digest of a format's fingerprint.
     Fingerprint,
 }
@@ -39,7 +39,6 @@ impl Purpose {
     const fn label(self) -> &'static [u8] {
         match self {
             Self::QuarantineWrap => b"quarantine wrap v1",
-            Self::InputDigest => b"input digest v1",
             Self::Fingerprint => b"fingerprint v1",
         }
     }
@@ -136,11 +135,6 @@ impl Credential {
         }
     }
 
-    /// The secret itself, for the pseudonym keys that `gift-deidentify` derives.
-    pub fn secret(&self) -> &[u8; KEY_BYTES] {
-        &self.secret
-    }
-
     /// The key for one purpose.
     pub fn derive(&self, purpose: Purpose) -> Zeroizing<[u8; KEY_BYTES]> {
         let mut key = Zeroizing::new([0; KEY_BYTES]);
@@ -176,35 +170,34 @@ impl DigestKey {
     }
 }
 
-/// A site key, as lanes use it: it makes pseudonyms and nothing else.
+/// A site key, as lanes use it: it answers questions and makes digests, and nothing else.
 #[derive(Debug)]
-pub struct SiteKey {
-    version: u32,
-}
+pub struct SiteKey(Mutex<KeyedPseudonymiser>);
 
 impl SiteKey {
     /// The site key of a credential.
     pub fn new(credential: &Credential) -> Self {
-        Self { version: credential.version }
+        Self(Mutex::new(KeyedPseudonymiser::new(PseudonymKey::new(&credential.secret, credential.version))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, KeyedPseudonymiser> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Version, as in the manifest's certificate.
     pub fn version(&self) -> u32 {
-        self.version
+        self.lock().key().version()
     }
 
-    /// Answers questions for one object.
-    pub fn pseudonymiser(&self) -> Pending {
-        Pending
+    /// Starts the keyed digest of an object as received.
+    pub fn input_digest(&self) -> InputDigest {
+        self.lock().key().input_digest()
     }
 }
 
-/// TEMPORARY
-#[derive(Debug)]
-pub struct Pending;
-impl gift_deidentify::pseudonym::Pseudonymise for Pending {
-    fn answer(&mut self, _: &[gift_deidentify::pseudonym::Ask]) -> Result<Vec<gift_deidentify::pseudonym::Answer>, gift_deidentify::pseudonym::PseudonymError> {
-        Err(gift_deidentify::pseudonym::PseudonymError::Refused)
+impl Pseudonymise for &SiteKey {
+    fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, PseudonymError> {
+        self.lock().answer(asks)
     }
 }
 
@@ -236,22 +229,22 @@ mod tests {
         let first = Credential::load(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
         assert!(make(&path).is_err());
-        assert_eq!(Credential::load(&path).unwrap().secret(), first.secret());
-        assert!(!format!("{first:?}").contains(&hex::encode(first.secret())));
+        assert_eq!(*Credential::load(&path).unwrap().secret, *first.secret);
+        assert!(!format!("{first:?}").contains(&hex::encode(*first.secret)));
 
         let other = directory.path().join("other");
         make(&other).unwrap();
-        assert_ne!(Credential::load(&other).unwrap().secret(), first.secret());
+        assert_ne!(*Credential::load(&other).unwrap().secret, *first.secret);
     }
 
     #[test]
     fn keys_of_different_purposes_and_credentials_differ() {
-        let all = [Purpose::QuarantineWrap, Purpose::InputDigest, Purpose::Fingerprint];
+        let all = [Purpose::QuarantineWrap, Purpose::Fingerprint];
         let keys: std::collections::BTreeSet<[u8; 32]> = [[1; 32], [2; 32]]
             .into_iter()
             .flat_map(|secret| all.map(|purpose| *Credential::new(1, secret).derive(purpose)))
             .collect();
-        assert_eq!(keys.len(), 6);
+        assert_eq!(keys.len(), 4);
     }
 
     #[test]

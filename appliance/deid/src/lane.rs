@@ -10,7 +10,6 @@ use gift_service::now_ms;
 use gift_spool::{IntakeRecord, ItemId, SpoolError};
 use gift_status::HoldReason;
 use gift_wire::{Certificate, Manifest, ObjectId, Sha256Hex, WIRE_VERSION};
-use hmac::Mac as _;
 
 use crate::{
     ask::{Desk, Given},
@@ -134,18 +133,20 @@ impl Lane {
             Err(error) => return Err(error.into()),
         };
         let record = serde_json::from_slice(&taken.meta).ok().filter(|r: &IntakeRecord| r.version == INTAKE_VERSION);
-        let case = Case { item: taken.id, record, input_bytes: taken.body_len, input_digest: self.input_digest()? };
+        let input_digest = self.input_digest(record.as_ref())?;
+        let case = Case { item: taken.id, record, input_bytes: taken.body_len, input_digest };
         *scanner = case.scanner();
         let Some(policy) = self.shared.policy() else { return Ok(()) };
         let Some(verdict) = self.judge(&case, &policy)? else { return Ok(()) };
-        self.shared.tally(|status| status.taken_total += 1);
         match verdict {
             Verdict::Release(manifest) => match self.release(&case, *manifest)? {
-                Some(reason) => self.hold(&case, &policy, reason, None),
-                None => Ok(self.shared.collector.finish(id)?),
+                Some(reason) => self.hold(&case, &policy, reason, None)?,
+                None => self.shared.collector.finish(id)?,
             },
-            Verdict::Hold(reason, fingerprint) => self.hold(&case, &policy, reason, fingerprint),
+            Verdict::Hold(reason, fingerprint) => self.hold(&case, &policy, reason, fingerprint)?,
         }
+        self.shared.tally(|status| status.taken_total += 1);
+        Ok(())
     }
 
     /// Judges a held object again.
@@ -166,7 +167,8 @@ impl Lane {
             Err(error) => return Err(error.into()),
         };
         let input_bytes = self.files.input.metadata().map_err(DeidError::io("work files"))?.len();
-        let case = Case { item: id.clone(), record: meta.record, input_bytes, input_digest: self.input_digest()? };
+        let input_digest = self.input_digest(meta.record.as_ref())?;
+        let case = Case { item: id.clone(), record: meta.record, input_bytes, input_digest };
         let (reason, fingerprint) = match self.judge(&case, &policy)? {
             None => return Ok(()),
             Some(Verdict::Release(manifest)) => match self.release(&case, *manifest)? {
@@ -190,11 +192,15 @@ impl Lane {
         if case.input_bytes > gift_wire::MAX_OBJECT_BYTES {
             return hold(HoldReason::LimitExceeded);
         }
+        // Result, scratch, and the copy at the release side.
+        if !shared.has_room_for(case.input_bytes.saturating_mul(3))? {
+            return Err(SpoolError::Full.into());
+        }
         let key = shared.key(&route.key)?;
         for tries_left in (0..shared.settings.workers.tries).rev() {
             self.files.output.set_len(0).map_err(DeidError::io("work files"))?;
             self.files.scratch.set_len(0).map_err(DeidError::io("work files"))?;
-            let mut pseudonyms = key.pseudonymiser();
+            let mut pseudonyms = key;
             let mut desk = Desk::new(&mut pseudonyms, shared.settings.asks);
             let job = Job {
                 input_bytes: case.input_bytes,
@@ -230,6 +236,10 @@ impl Lane {
                     events::worker_died(case.item.as_str(), death);
                     match death {
                         Death::Killed if tries_left > 0 => {}
+                        // A claim, believed only while room is in fact short.
+                        Death::NoRoom if !shared.has_room_for(case.input_bytes.saturating_mul(3))? => {
+                            return Err(SpoolError::Full.into());
+                        }
                         Death::Timeout => return hold(HoldReason::WorkerTimeout),
                         _ => return hold(HoldReason::WorkerCrashed),
                     }
@@ -246,7 +256,12 @@ impl Lane {
         let worker = match self.worker.take().filter(fit) {
             Some(worker) => worker,
             None => {
-                let child = Child::start(&self.recipe, &self.files, &policy.file, policy.bytes)?;
+                let started = Child::start(&self.recipe, &self.files, &policy.file, policy.bytes);
+                if started.is_err() {
+                    // Whatever is wrong concerns every item: not one more is tried at once.
+                    std::thread::sleep(PATIENCE);
+                }
+                let child = started?;
                 self.shared.sandboxed(child.landlock);
                 (child, Arc::clone(policy))
             }
@@ -362,7 +377,8 @@ impl Lane {
             scanner: case.scanner(),
             received_ms: case.record.as_ref().map_or_else(now_ms, |record| record.received_ms),
             input_digest: case.input_digest.clone(),
-            fingerprint: fingerprint.map(|text| shared.fingerprint_digest(&text)),
+            fingerprint_digest: fingerprint.as_deref().map(|text| shared.fingerprint_digest(text)),
+            fingerprint,
         };
         let verdict = VerdictRow {
             item: case.item.as_str().to_owned(),
@@ -380,17 +396,21 @@ impl Lane {
         Ok(())
     }
 
-    /// Keyed digest of the input: two boxes, or the hub, cannot tell from it whether an object is the same.
-    fn input_digest(&self) -> Result<String, DeidError> {
-        let mut mac = self.shared.digest_key.start();
+    /// Keyed digest of the input, under the site key of its route: nobody without the key can tell from it what it was.
+    fn input_digest(&self, record: Option<&IntakeRecord>) -> Result<String, DeidError> {
+        let route = record.and_then(|record| route::find(&self.shared.settings.routes, record));
+        let mut digest = match route {
+            Some(route) => self.shared.key(&route.key)?.input_digest(),
+            None => self.shared.own.input_digest(),
+        };
         let mut input = At::start(&self.files.input);
         let mut chunk = vec![0; CHUNK_BYTES];
         loop {
             let read = input.read(&mut chunk).map_err(DeidError::io("work files"))?;
             let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-            mac.update(bytes);
+            digest.update(bytes);
         }
-        Ok(hex::encode(mac.finalize().into_bytes()))
+        Ok(digest.finish())
     }
 }
 

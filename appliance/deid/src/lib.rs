@@ -8,6 +8,7 @@ pub mod channel;
 pub mod child;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod judge;
 pub mod key;
 pub mod lane;

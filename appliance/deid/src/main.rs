@@ -16,7 +16,7 @@ const PROGRAM: &str = "/proc/self/exe";
 fn main() -> anyhow::Result<ExitCode> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["worker"] => Ok(worker::serve().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)),
+        ["worker"] => Ok(worker::serve().map_or_else(|error| error.exit_status().into(), |()| ExitCode::SUCCESS)),
         ["make-key", path] => {
             key::make(Path::new(path))?;
             Ok(ExitCode::SUCCESS)

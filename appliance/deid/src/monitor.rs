@@ -165,10 +165,7 @@ impl Monitor {
         let shared = &self.shared;
         // What could not be posted for want of room in the outbox.
         shared.depositor.post_late()?;
-        let reserve = shared.settings.reserve_bytes;
-        let release = shared.depositor.room(reserve).map_err(DeidError::io("room"))?;
-        let house = free_bytes(&shared.settings.house).map_err(DeidError::io("room"))?;
-        let pressure = if release == 0 || house <= reserve {
+        let pressure = if !shared.has_room_for(0)? {
             Some(Pressure::Room)
         } else if shared.quarantine.is_full() {
             Some(Pressure::Quarantine)
@@ -252,11 +249,6 @@ impl Monitor {
         self.publish(RunState::Stopping);
         outcome
     }
-}
-
-fn free_bytes(path: &Path) -> std::io::Result<u64> {
-    let stat = nix::sys::statvfs::statvfs(path)?;
-    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
 }
 
 /// Something that is due every so often, and at once.

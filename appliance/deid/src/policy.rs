@@ -170,7 +170,7 @@ impl Policy {
     pub fn load(root: &Path, limits: ReadLimits, routes: &[Route]) -> Result<Self, PolicyError> {
         let texts = PolicyTexts::load(root, limits)?;
         let names = Judge::new(&texts).map_err(|error| PolicyError::Parse(error.to_string()))?.names();
-        if let Some(route) = routes.iter().find(|route| !names.profiles.contains_key(&route.profile)) {
+        if let Some(route) = routes.iter().find(|route| !names.profiles.contains(&route.profile)) {
             return Err(PolicyError::NoProfile(route.profile.clone()));
         }
         let hand = PolicyError::Hand;
@@ -278,7 +278,7 @@ mod tests {
         let first = load(&[route("gift-default-1")]);
         let again = load(&[route("gift-default-1")]);
         let no_route = load(&[]);
-        let profile = root.path().join("profiles/gift-default-1.toml");
+        let profile = root.path().join("profiles/gift-default.toml");
         let text = fs::read_to_string(&profile).unwrap();
         fs::write(&profile, format!("{text}\n# changed\n")).unwrap();
         let changed = load(&[route("gift-default-1")]);

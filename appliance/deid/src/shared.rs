@@ -36,8 +36,8 @@ pub struct Shared {
     pub settings: Settings,
     /// Site keys by name.
     pub keys: BTreeMap<String, SiteKey>,
-    /// Keys the digest of an object as received.
-    pub digest_key: DigestKey,
+    /// The key of the box's own: for digests of what no route names.
+    pub own: SiteKey,
     /// Keys the digest of a fingerprint.
     pub fingerprint_key: DigestKey,
     /// The intake.
@@ -150,6 +150,18 @@ impl Shared {
         self.state.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// True when so many bytes fit, at the release side and in the house, without touching the reserve.
+    ///
+    /// # Errors
+    /// The file systems'.
+    pub fn has_room_for(&self, bytes: u64) -> Result<bool, DeidError> {
+        let reserve = self.settings.reserve_bytes;
+        let release = self.depositor.room(reserve).map_err(DeidError::io("room"))?;
+        let house = nix::sys::statvfs::statvfs(&self.settings.house).map_err(|e| DeidError::io("room")(e.into()))?;
+        let house = house.blocks_available().saturating_mul(house.fragment_size()).saturating_sub(reserve);
+        Ok(release.min(house) > bytes)
+    }
+
     /// Says once how far workers' sandboxes close.
     pub fn sandboxed(&self, landlock: Landlock) {
         let mut said = self.state.said.lock().unwrap_or_else(PoisonError::into_inner);
@@ -219,6 +231,7 @@ impl Shared {
             received_ms: now_ms(),
             input_digest: String::new(),
             fingerprint: None,
+            fingerprint_digest: None,
         };
         let verdict = VerdictRow {
             item: id.as_str().to_owned(),

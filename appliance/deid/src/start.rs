@@ -56,8 +56,8 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
     let shared = Shared {
         keys,
-        digest_key: DigestKey::new(&own, Purpose::InputDigest),
         fingerprint_key: DigestKey::new(&own, Purpose::Fingerprint),
+        own: SiteKey::new(&own),
         collector,
         depositor,
         ledger,

@@ -1,6 +1,6 @@
 //! The worker: parsers and codecs behind a sandbox. It has no key, no name of anything, one channel and three files.
 
-use std::{fs::File, os::fd::AsFd as _};
+use std::{fs::File, io::ErrorKind, os::fd::AsFd as _};
 
 use gift_deidentify::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
 
@@ -30,6 +30,19 @@ pub enum WorkerError {
     /// The policy does not parse, although the monitor parsed it.
     #[error("policy does not parse")]
     Policy,
+}
+
+/// How a worker ends when the disk has no room (EX_TEMPFAIL).
+pub const NO_ROOM: u8 = 75;
+
+impl WorkerError {
+    /// The exit status that says why.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Io(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => NO_ROOM,
+            _ => 1,
+        }
+    }
 }
 
 /// A worker behind its closed sandbox.

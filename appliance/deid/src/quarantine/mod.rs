@@ -94,8 +94,10 @@ pub struct HeldMeta {
     pub received_ms: u64,
     /// Keyed digest of the object.
     pub input_digest: String,
-    /// Keyed digest of its format's fingerprint.
+    /// Its format's fingerprint (JSON), as the worker that judged it said.
     pub fingerprint: Option<String>,
+    /// Keyed digest of that.
+    pub fingerprint_digest: Option<String>,
 }
 
 /// How much is held.
@@ -392,7 +394,7 @@ fn row_of(item: &str, meta: &HeldMeta, size: u64, judged: &str) -> HeldRow {
     HeldRow {
         item: item.to_owned(),
         reason: meta.reason,
-        fingerprint: meta.fingerprint.clone(),
+        fingerprint: meta.fingerprint_digest.clone(),
         scanner: meta.scanner,
         size,
         received_ms: meta.received_ms,

@@ -136,7 +136,9 @@ pub fn open(
     object: &mut dyn Write,
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let mut header = [0; HEADER_BYTES];
-    if fill(from, &mut header)? < HEADER_BYTES {
+    // What cannot be read any more (a bad sector) is as damaged as what was changed; the object alone is concerned.
+    let mut fill = |buffer: &mut [u8]| fill(from, buffer).map_err(|_| SealError::Damaged);
+    if fill(&mut header)? < HEADER_BYTES {
         return Err(SealError::Damaged);
     }
     let (fixed, wrapped) = header.split_at(FIXED_BYTES);
@@ -157,9 +159,9 @@ pub fn open(
     let mut stream = DecryptorBE32::<ChaCha20Poly1305>::new(object_key.into(), &stream_nonce.into());
     let mut splitter = Splitter { meta: Zeroizing::new(Vec::new()), length: None, object };
     let (mut chunk, mut ahead) = (vec![0; CHUNK_BYTES + TAG_BYTES], vec![0; CHUNK_BYTES + TAG_BYTES]);
-    let mut filled = fill(from, &mut chunk)?;
+    let mut filled = fill(&mut chunk)?;
     loop {
-        let next = if filled == chunk.len() { fill(from, &mut ahead)? } else { 0 };
+        let next = if filled == chunk.len() { fill(&mut ahead)? } else { 0 };
         let bytes = chunk.get(..filled).ok_or(SealError::Damaged)?;
         if next == 0 {
             let plain = stream.decrypt_last(bytes).map(Zeroizing::new).map_err(|_| SealError::Damaged)?;

@@ -42,6 +42,7 @@ fn meta(scanner: u16) -> HeldMeta {
         received_ms: 3,
         input_digest: "d".into(),
         fingerprint: None,
+        fingerprint_digest: None,
     }
 }
 
