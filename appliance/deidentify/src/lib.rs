@@ -3,4 +3,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod dataset;
+mod date;
+pub mod identifiers;
+pub mod profile;
 pub mod pseudonym;
+mod text;

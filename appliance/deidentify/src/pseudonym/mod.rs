@@ -1,6 +1,11 @@
 //! Keyed pseudonyms: what a worker may ask, and who answers.
 //!
-//! SKELETON.
+//! The worker that parses an object holds no key. It collects all its questions about that object and puts them at once
+//! ([`Pseudonymise::answer`]); in the monitor, [`KeyedPseudonymiser`] answers from the site's key.
+
+mod key;
+
+pub use key::{InputDigest, KeyedPseudonymiser, PseudonymKey};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,146 @@
+//! Collecting the identifiers of an object as received.
+
+use dicom_core::{Tag, VR};
+
+use super::{Entry, Identifiers, Kind};
+use crate::dataset::{CharacterSet, DataSet, Element, Value};
+use crate::date;
+use crate::text::words;
+
+/// Most UIDs that are looked for in the output; an object may refer to tens of thousands.
+const MAX_UIDS: usize = 256;
+/// Most other values of each kind.
+const MAX_ENTRIES: usize = 2_000;
+/// UIDs of the standard itself.
+const DICOM_ROOT: &str = "1.2.840.10008.";
+/// Shortest UID that is looked for, characters.
+const MIN_UID: usize = 10;
+
+/// Attributes whose values identify, with what they identify. Person names need no list: their VR tells.
+const LISTED: &[(u16, u16, Kind)] = &[
+    (0x0008, 0x0050, Kind::Number),      // Accession Number
+    (0x0010, 0x0020, Kind::Number),      // Patient ID
+    (0x0010, 0x1000, Kind::Number),      // Other Patient IDs
+    (0x0010, 0x1050, Kind::Number),      // Insurance Plan Identification
+    (0x0010, 0x1090, Kind::Number),      // Medical Record Locator
+    (0x0012, 0x0040, Kind::Number),      // Clinical Trial Subject ID
+    (0x0012, 0x0042, Kind::Number),      // Clinical Trial Subject Reading ID
+    (0x0020, 0x0010, Kind::Number),      // Study ID
+    (0x0038, 0x0010, Kind::Number),      // Admission ID
+    (0x0038, 0x0060, Kind::Number),      // Service Episode ID
+    (0x0040, 0x0009, Kind::Number),      // Scheduled Procedure Step ID
+    (0x0040, 0x0253, Kind::Number),      // Performed Procedure Step ID
+    (0x0040, 0x050A, Kind::Number),      // Specimen Accession Number
+    (0x0040, 0x0512, Kind::Number),      // Container Identifier
+    (0x0040, 0x0551, Kind::Number),      // Specimen Identifier
+    (0x0040, 0x1001, Kind::Number),      // Requested Procedure ID
+    (0x0040, 0x2016, Kind::Number),      // Placer Order Number
+    (0x0040, 0x2017, Kind::Number),      // Filler Order Number
+    (0x4008, 0x0040, Kind::Number),      // Results ID
+    (0x4008, 0x0200, Kind::Number),      // Interpretation ID
+    (0x0008, 0x0092, Kind::Address),     // Referring Physician's Address
+    (0x0010, 0x1040, Kind::Address),     // Patient's Address
+    (0x0040, 0x1102, Kind::Address),     // Person's Address
+    (0x0040, 0xA353, Kind::Address),     // Address (Trial)
+    (0x0038, 0x0400, Kind::Address),     // Patient's Institution Residence
+    (0x0008, 0x0094, Kind::Contact),     // Referring Physician's Telephone Numbers
+    (0x0010, 0x2154, Kind::Contact),     // Patient's Telephone Numbers
+    (0x0010, 0x2155, Kind::Contact),     // Patient's Telecom Information
+    (0x0040, 0x1103, Kind::Contact),     // Person's Telephone Numbers
+    (0x0040, 0x1104, Kind::Contact),     // Person's Telecom Information
+    (0x0040, 0x2010, Kind::Contact),     // Order Callback Phone Number
+    (0x0040, 0xA354, Kind::Contact),     // Telephone Number (Trial)
+    (0x0008, 0x0080, Kind::Institution), // Institution Name
+    (0x0008, 0x0081, Kind::Institution), // Institution Address
+    (0x0008, 0x1040, Kind::Institution), // Institutional Department Name
+    (0x0012, 0x0031, Kind::Institution), // Clinical Trial Site Name
+    (0x0012, 0x0060, Kind::Institution), // Clinical Trial Coordinating Center Name
+    (0x0010, 0x2299, Kind::Institution), // Responsible Organization
+    (0x0040, 0x4036, Kind::Institution), // Human Performer's Organization
+    (0x0040, 0xA027, Kind::Institution), // Verifying Organization
+    (0x0008, 0x1010, Kind::Device),      // Station Name
+    (0x0018, 0x1000, Kind::Device),      // Device Serial Number
+    (0x0018, 0x1004, Kind::Device),      // Plate ID
+    (0x0018, 0x1005, Kind::Device),      // Generator ID
+    (0x0018, 0x1007, Kind::Device),      // Cassette ID
+    (0x0018, 0x1008, Kind::Device),      // Gantry ID
+    (0x0018, 0x1010, Kind::Device),      // Secondary Capture Device ID
+    (0x0018, 0x700A, Kind::Device),      // Detector ID
+    (0x0040, 0x0010, Kind::Device),      // Scheduled Station Name
+    (0x0040, 0x0242, Kind::Device),      // Performed Station Name
+];
+
+const BIRTH_DATE: Tag = Tag(0x0010, 0x0030);
+
+impl Identifiers {
+    /// Collects the identifiers of `original`, at every depth.
+    pub fn collect(original: &DataSet) -> Self {
+        let mut found = Self::default();
+        found.level(original, CharacterSet::default());
+        let sorted = |uids: &mut Vec<String>| {
+            uids.sort_unstable();
+            uids.dedup();
+        };
+        found.entries.sort_unstable();
+        found.entries.dedup();
+        found.persons.sort_unstable();
+        found.persons.dedup();
+        sorted(&mut found.uids);
+        for dates in [&mut found.birth_dates, &mut found.dates] {
+            dates.sort_unstable();
+            dates.dedup();
+        }
+        found
+    }
+
+    fn level(&mut self, ds: &DataSet, enclosing: CharacterSet) {
+        let set = CharacterSet::of(ds, enclosing);
+        for element in ds {
+            if let Value::Sequence(items) = &element.value {
+                items.iter().for_each(|item| self.level(item, set));
+            } else {
+                self.element(element, set);
+            }
+        }
+    }
+
+    fn element(&mut self, element: &Element, set: CharacterSet) {
+        match element.vr {
+            VR::PN => element.strings(set).iter().for_each(|name| self.person(name)),
+            VR::UI => {
+                for uid in element.strings(set) {
+                    if uid.len() >= MIN_UID && !uid.starts_with(DICOM_ROOT) && self.uids.len() < MAX_UIDS {
+                        self.uids.push(uid);
+                    }
+                }
+            }
+            VR::DA | VR::DT => {
+                for day in element.strings(set).iter().filter_map(|text| date::day_of(text)) {
+                    let dates = if element.tag == BIRTH_DATE { &mut self.birth_dates } else { &mut self.dates };
+                    if dates.len() < MAX_ENTRIES {
+                        dates.push(day);
+                    }
+                }
+            }
+            _ => {
+                let listed = LISTED.iter().find(|(g, e, _)| Tag(*g, *e) == element.tag);
+                if let Some((_, _, kind)) = listed
+                    && self.entries.len() < MAX_ENTRIES
+                {
+                    let texts = element.strings(set).into_iter().filter(|t| !t.is_empty());
+                    self.entries.extend(texts.map(|text| Entry { kind: *kind, text }));
+                }
+            }
+        }
+    }
+
+    /// A person name: its component groups (alphabetic, ideographic, phonetic) are names of their own.
+    fn person(&mut self, name: &str) {
+        for group in name.split('=') {
+            let words: Vec<String> = words(group).iter().map(|w| group[w.start..w.end].to_owned()).collect();
+            if !words.is_empty() && self.persons.len() < MAX_ENTRIES {
+                self.persons.push(words);
+            }
+        }
+    }
+}

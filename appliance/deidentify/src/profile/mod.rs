@@ -1,0 +1,212 @@
+//! A de-identification profile: which options of PS3.15 E.3 are on, and which SOP classes they can make safe.
+//!
+//! The attributes' rules come from [`Tables`]; a profile only selects columns. What combined codes (X/Z/D …) and each option
+//! come to for one attribute is in [`rule`].
+
+mod method;
+pub(crate) mod rule;
+pub(crate) mod tables;
+
+use std::collections::{BTreeSet, HashSet};
+
+use serde::Deserialize;
+
+pub(crate) use method::method_codes;
+pub use tables::{Action, Override, Row, TableError, TableOption, Tables};
+
+/// An option as a profile names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProfileOption {
+    /// Clean Pixel Data (E.3.1): `gift-redact` clears the pixels or the object is held.
+    CleanPixelData,
+    /// Retain Safe Private (E.3.10).
+    RetainSafePrivate,
+    /// Retain UIDs (E.3.9).
+    RetainUids,
+    /// Retain Device Identity (E.3.8).
+    RetainDeviceIdentity,
+    /// Retain Institution Identity (E.3.11).
+    RetainInstitutionIdentity,
+    /// Retain Patient Characteristics (E.3.7).
+    RetainPatientCharacteristics,
+    /// Retain Longitudinal Temporal Information, Full Dates (E.3.6).
+    RetainLongitudinalFullDates,
+    /// Retain Longitudinal Temporal Information, Modified Dates (E.3.6).
+    RetainLongitudinalModifiedDates,
+    /// Clean Descriptors (E.3.5).
+    CleanDescriptors,
+    /// Clean Structured Content (E.3.4).
+    CleanStructuredContent,
+    /// Clean Graphics (E.3.3).
+    CleanGraphics,
+}
+
+/// What becomes of encapsulated documents (PDF, CDA, STL, OBJ, MTL).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DocumentPolicy {
+    /// They are held.
+    Hold,
+    /// The document is replaced by an empty one of its kind (Table E.1-1: D).
+    Replace,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct ProfileText {
+    name: String,
+    options: Vec<ProfileOption>,
+    sop_classes: SopClassText,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct SopClassText {
+    allow: Vec<String>,
+    refuse: BTreeSet<String>,
+    recognizable: BTreeSet<String>,
+    encapsulated_documents: DocumentPolicy,
+}
+
+/// A parsed profile with its tables.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    name: String,
+    options: HashSet<ProfileOption>,
+    allow: Vec<String>,
+    refuse: BTreeSet<String>,
+    recognizable: BTreeSet<String>,
+    documents: DocumentPolicy,
+    pub(crate) tables: Tables,
+}
+
+/// What is wrong with a profile. The text quoted is the profile's own.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// Not the TOML expected; the text names line and column.
+    #[error("profile: {0}")]
+    Toml(String),
+    /// A name outside `[a-z0-9._-]{1,64}`.
+    #[error("profile, line {line}: name outside [a-z0-9._-]{{1,64}}")]
+    Name {
+        /// Line, from one.
+        line: usize,
+    },
+    /// Full and modified dates exclude each other.
+    #[error("profile, line {line}: full and modified dates exclude each other")]
+    Dates {
+        /// Line of the options, from one.
+        line: usize,
+    },
+}
+
+impl Profile {
+    /// Reads a profile.
+    ///
+    /// # Errors
+    /// See [`ProfileError`]; each names the line.
+    pub fn from_toml(text: &str, tables: &Tables) -> Result<Self, ProfileError> {
+        let parsed: ProfileText = toml::from_str(text).map_err(|e| ProfileError::Toml(e.to_string()))?;
+        let line = |key: &str| text.lines().position(|l| l.trim_start().starts_with(key)).map_or(1, |n| n + 1);
+        let in_name = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        if !(1..=64).contains(&parsed.name.len()) || !parsed.name.bytes().all(in_name) {
+            return Err(ProfileError::Name { line: line("name") });
+        }
+        let options: HashSet<_> = parsed.options.into_iter().collect();
+        if options.contains(&ProfileOption::RetainLongitudinalFullDates)
+            && options.contains(&ProfileOption::RetainLongitudinalModifiedDates)
+        {
+            return Err(ProfileError::Dates { line: line("options") });
+        }
+        Ok(Self {
+            name: parsed.name,
+            options,
+            allow: parsed.sop_classes.allow,
+            refuse: parsed.sop_classes.refuse,
+            recognizable: parsed.sop_classes.recognizable,
+            documents: parsed.sop_classes.encapsulated_documents,
+            tables: tables.clone(),
+        })
+    }
+
+    /// Its name, with version, as the certificate states it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// True when the option is on.
+    pub fn has(&self, option: ProfileOption) -> bool {
+        self.options.contains(&option)
+    }
+
+    pub(crate) fn documents(&self) -> DocumentPolicy {
+        self.documents
+    }
+
+    /// Whether objects of this SOP class can be made safe.
+    pub(crate) fn sop_class(&self, uid: &str) -> SopClass {
+        let listed = |list: &BTreeSet<String>| list.contains(uid);
+        if listed(&self.recognizable) {
+            SopClass::Recognizable
+        } else if listed(&self.refuse) || !self.allow.iter().any(|prefix| uid.starts_with(prefix.as_str())) {
+            SopClass::Refused
+        } else {
+            SopClass::Allowed
+        }
+    }
+}
+
+/// Judgement of [`Profile::sop_class`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SopClass {
+    Allowed,
+    Refused,
+    Recognizable,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::tables::tests::tables;
+    use super::*;
+
+    pub(crate) const DEFAULT: &str = include_str!("../../../../config/profiles/gift-default.toml");
+    pub(crate) const BASIC: &str = include_str!("../../../../config/profiles/basic.toml");
+
+    /// The basic profile with these options added.
+    pub(crate) fn profile_with(options: &[&str]) -> Profile {
+        let list = options.iter().map(|o| format!(", \"{o}\"")).collect::<String>();
+        let text = BASIC.replace("\"clean-pixel-data\"", &format!("\"clean-pixel-data\"{list}"));
+        Profile::from_toml(&text, &tables()).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_profiles_parse() {
+        let tables = tables();
+        let default = Profile::from_toml(DEFAULT, &tables).unwrap();
+        assert_eq!(default.name(), "gift-default-1");
+        assert!(default.has(ProfileOption::CleanDescriptors) && !default.has(ProfileOption::RetainUids));
+        assert_eq!(Profile::from_toml(BASIC, &tables).unwrap().options.len(), 1);
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let tables = tables();
+        let error = |text: &str| Profile::from_toml(text, &tables).unwrap_err().to_string();
+        assert!(error(&BASIC.replace("clean-pixel-data", "clean-everything")).contains("line "));
+        assert!(error(&format!("colour = 1\n{BASIC}")).contains("line 1"));
+        assert!(error(&BASIC.replace("basic-1", "Basic 1")).contains("line "));
+        let both = "\"retain-longitudinal-full-dates\", \"retain-longitudinal-modified-dates\"";
+        assert!(error(&BASIC.replace("\"clean-pixel-data\"", both)).contains("exclude"));
+    }
+
+    #[test]
+    fn documents_and_raw_data_are_refused_and_images_allowed() {
+        let basic = profile_with(&[]);
+        assert_eq!(basic.sop_class("1.2.840.10008.5.1.4.1.1.2"), SopClass::Allowed);
+        for refused in ["1.2.840.10008.5.1.4.1.1.66", "1.2.840.10008.1.3.10", "1.3.12.2.1107.5.9.1", ""] {
+            assert_eq!(basic.sop_class(refused), SopClass::Refused, "{refused}");
+        }
+        assert_eq!(basic.sop_class("1.2.840.10008.5.1.4.1.1.77.1.4"), SopClass::Recognizable);
+    }
+}
