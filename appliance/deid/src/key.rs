@@ -12,7 +12,9 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use gift_deidentify::pseudonym::{Answer, Ask, InputDigest, KeyedPseudonymiser, PseudonymError, PseudonymKey, Pseudonymise};
+use gift_deidentify::pseudonym::{
+    Answer, Ask, InputDigest, KeyedPseudonymiser, PseudonymError, PseudonymKey, Pseudonymise,
+};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
 use serde::Deserialize;

@@ -71,7 +71,12 @@ impl Lane {
     ///
     /// # Errors
     /// The files cannot be made.
-    pub fn new(shared: Arc<Shared>, number: usize, program: PathBuf, work: &std::path::Path) -> Result<Self, DeidError> {
+    pub fn new(
+        shared: Arc<Shared>,
+        number: usize,
+        program: PathBuf,
+        work: &std::path::Path,
+    ) -> Result<Self, DeidError> {
         let files = WorkFiles::new(work).map_err(DeidError::io("work files"))?;
         let recipe = Recipe { program, bounds: shared.settings.worker_bounds() };
         Ok(Self { shared, number, recipe, files, worker: None })
@@ -347,7 +352,13 @@ impl Lane {
     /// Releases the output; `Some` when it has to be held after all.
     fn release(&mut self, case: &Case, manifest: Manifest) -> Result<Option<HoldReason>, DeidError> {
         let redacted = manifest.certificate.template.is_some();
-        match release::release(&self.shared.ledger, &self.shared.depositor, &self.files.output, case.scanner(), manifest) {
+        match release::release(
+            &self.shared.ledger,
+            &self.shared.depositor,
+            &self.files.output,
+            case.scanner(),
+            manifest,
+        ) {
             Ok(()) => {
                 self.shared.tally(|status| status.released_total += 1);
                 events::released(case.item.as_str(), case.scanner(), redacted);

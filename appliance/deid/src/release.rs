@@ -164,7 +164,13 @@ mod tests {
         output.set_len(299_999).unwrap();
         assert!(matches!(try_release(), Err(ReleaseError::Changed)));
         assert_eq!(posted(), 0);
-        assert_eq!(std::fs::read_dir(at("staging")).unwrap().filter(|e| e.as_ref().unwrap().path().extension().is_some()).count(), 0);
+        assert_eq!(
+            std::fs::read_dir(at("staging"))
+                .unwrap()
+                .filter(|e| e.as_ref().unwrap().path().extension().is_some())
+                .count(),
+            0
+        );
 
         output.write_all_at(&[7; 300_000], 0).unwrap();
         try_release().unwrap();

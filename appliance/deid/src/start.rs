@@ -46,8 +46,7 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     events::mended(mended);
 
     let limits = Limits { max_per_scan: SCAN, ..Limits::default() };
-    let collector =
-        Collector::open(&settings.intake_inbox, &set_aside, &settings.writer_uids()?)?.with_limits(limits);
+    let collector = Collector::open(&settings.intake_inbox, &set_aside, &settings.writer_uids()?)?.with_limits(limits);
     let depositor = Depositor::open(&settings.release_staging, &settings.release_outbox)?;
     let recovered = depositor.recovered();
     events::recovered(recovered.posted, recovered.erased, recovered.damaged);

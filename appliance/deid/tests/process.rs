@@ -54,7 +54,9 @@ fn each_object_goes_where_it_belongs_and_leaves_no_trace() {
         assert_eq!(&object.file[..132], [&[0; 128], b"DICM".as_slice()].concat());
     }
     house.wait_until("status", |house| {
-        house.status().is_some_and(|s| s.body.released_total == 6 && s.body.quarantine_objects.values().sum::<u64>() == 7)
+        house
+            .status()
+            .is_some_and(|s| s.body.released_total == 6 && s.body.quarantine_objects.values().sum::<u64>() == 7)
     });
     let status = house.status().unwrap();
     assert_eq!((status.state, status.body.damaged_total, status.body.worker_deaths_total), (RunState::Ready, 1, 0));

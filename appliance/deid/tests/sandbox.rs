@@ -4,20 +4,27 @@
 //!
 //! Counts as failure: an attack that succeeds, one that ends the driver, a death of another kind than expected.
 
+mod support;
+
 use std::{
     fs::File,
     io::{Read as _, Write as _},
     os::unix::fs::FileExt as _,
     process::{Command, ExitCode},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use gift_deid::{
     ask::{AskLimits, AskRefused, Desk},
+    channel::Endpoint,
     child::{Child, Death, Judgement, Recipe},
+    lane::Lane,
     policy::PolicyTexts,
-    protocol::{Job, Order, Report},
+    protocol::{Facts, Job, Order, Report},
     sandbox::{self, Bounds},
+    settings::Settings,
+    start,
     work::{At, WorkFiles},
     worker::{self, Prepared},
 };
@@ -89,6 +96,7 @@ fn driver() {
         println!("test {attack} ... ok ({} ms)", started.elapsed().as_millis());
     }
     killed_from_outside_is_told_apart();
+    what_a_worker_states_is_checked();
     let status = Command::new("/proc/self/exe").arg("confined").status().unwrap();
     assert!(status.success(), "confined monitor: {status}");
     println!("test confined monitor ... ok");
@@ -162,6 +170,85 @@ fn killed_from_outside_is_told_apart() {
     println!("test killed from outside ... ok (landlock: {:?})", child.landlock);
 }
 
+/// A real lane with real stores and key, and a worker that lies about what it wrote.
+fn what_a_worker_states_is_checked() {
+    let mut house = support::House::new();
+    let key = house.path("credentials/site-key");
+    house.extra = format!("[[key]]\nname = \"site-key\"\nfile = \"{}\"\n", key.display());
+    let settings = Settings::load(&house.write_settings()).unwrap();
+    let shared = Arc::new(start::open(settings).unwrap());
+    let lane = Lane::new(Arc::clone(&shared), 0, "/proc/self/exe".into(), &house.path("deid/work")).unwrap();
+    let thread = std::thread::spawn(move || lane.run());
+    for lie in LIES.iter().chain(&["state the truth"]) {
+        let object = support::object::Object { bytes: lie.as_bytes().to_vec(), ..support::object::ct(1) };
+        house.deposit(support::ROUTED, &object);
+        while house.waiting() > 0 {
+            shared.queue.offer(&shared.collector.scan().unwrap(), Instant::now());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let (held, released) = (house.held().remove("worker-crashed").unwrap_or(0), house.released().len());
+        let lies = LIES.len() as u64;
+        assert_eq!((held, released), if *lie == "state the truth" { (lies, 1) } else { (held, 0) }, "{lie}");
+        println!("test {lie} ... ok");
+    }
+    shared.stop();
+    thread.join().unwrap().unwrap();
+    assert_eq!(shared.status().worker_deaths_total, LIES.len() as u64);
+}
+
+const LIES: &[&str] = &[
+    "state another uid",
+    "state another subject",
+    "state another class",
+    "state another syntax",
+    "state another length",
+    "state another template",
+    "state a name as uid",
+    "write an executable preamble",
+    "write no file",
+];
+
+/// What a worker would report of `what`, true but for one thing; the output is written accordingly.
+fn statement(what: &str, line: &mut Endpoint, output: &File) -> Option<Facts> {
+    let uid = |n: u8| Ask::Uid(format!("1.2.{n}"));
+    let asks = vec![Ask::Subject { issuer: String::new(), id: "1".into() }, uid(1), uid(2), uid(3)];
+    line.send(&Report::Ask(asks), &[], None).unwrap();
+    let Ok(Order::Answers(answers)) = line.recv::<Order>(None, || ()) else { return None };
+    let [Answer::Subject(subject), Answer::Uid(study), Answer::Uid(series), Answer::Uid(instance)] = answers.as_slice()
+    else {
+        return None;
+    };
+    let mut facts = Facts {
+        output_bytes: 200,
+        sop_class_uid: support::object::ct(1).sop_class.into(),
+        sop_instance_uid: instance.clone(),
+        study_instance_uid: study.clone(),
+        series_instance_uid: series.clone(),
+        transfer_syntax_uid: support::object::EXPLICIT.into(),
+        subject: subject.clone(),
+        actions: [0; 6],
+        template: None,
+        frames_proven: 0,
+        leak_patterns: 0,
+    };
+    let mut bytes = [vec![0; 128], b"DICM".to_vec(), vec![9; 68]].concat();
+    match what {
+        "state the truth" => {}
+        "state another uid" => facts.series_instance_uid = "2.25.77".into(),
+        "state another subject" => facts.subject = "0f".repeat(16),
+        "state another class" => facts.sop_class_uid = "1.2.840.10008.5.1.4.1.1.7".into(),
+        "state another syntax" => facts.transfer_syntax_uid = "1.2.840.10008.1.2.2".into(),
+        "state another length" => facts.output_bytes = 199,
+        "state another template" => facts.template = Some("quillfeather".into()),
+        "state a name as uid" => facts.study_instance_uid = "Quillfeather^Jane".into(),
+        "write an executable preamble" => bytes[..2].copy_from_slice(b"MZ"),
+        "write no file" => bytes.clear(),
+        _ => return None,
+    }
+    output.write_all_at(&bytes, 0).unwrap();
+    Some(facts)
+}
+
 /// Answers plainly; stands for the key.
 struct Echo;
 
@@ -221,7 +308,11 @@ fn compromised_worker() {
             "ready-again" => channel.send(&Report::Ready { landlock }, &[], None).unwrap(),
             "close" => return,
             "peaceful" => {}
-            other => panic!("{other}"),
+            what => {
+                let facts = statement(what, &mut channel, &output).unwrap();
+                channel.send(&Report::Released(Box::new(facts)), &[], None).unwrap();
+                continue;
+            }
         }
         let report = Report::Held { reason: HoldReason::NoTemplate, fingerprint: None };
         channel.send(&report, &[], None).unwrap();

@@ -1,5 +1,5 @@
 //! A gift-deid of its own in a temporary directory, objects to feed it, and a look at everything it leaves behind.
-#![allow(dead_code, reason = "each test file uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part")]
 
 pub mod object;
 
@@ -47,7 +47,9 @@ impl House {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let root = directory.path();
-        for name in ["intake/staging", "intake/inbox", "release/staging", "release/outbox", "status", "aside", "credentials"] {
+        for name in
+            ["intake/staging", "intake/inbox", "release/staging", "release/outbox", "status", "aside", "credentials"]
+        {
             fs::create_dir_all(root.join(name)).unwrap();
         }
         copy_tree(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config"), &root.join("policy"));
@@ -65,7 +67,7 @@ impl House {
         self.directory.path().join(name)
     }
 
-    fn write_settings(&self) -> PathBuf {
+    pub fn write_settings(&self) -> PathBuf {
         let root = self.directory.path().display();
         let uid = nix::unistd::getuid();
         let text = format!(

@@ -6,7 +6,8 @@ const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
 const US: &str = "1.2.840.10008.5.1.4.1.1.6.1";
 
 /// What must not be found anywhere afterwards.
-pub const PLANTED: &[&str] = &["Quillfeather", "9434765919", "ACC778123", "WARD7SCANNER", "Harbottle", "1.2.826.0.1.99"];
+pub const PLANTED: &[&str] =
+    &["Quillfeather", "9434765919", "ACC778123", "WARD7SCANNER", "Harbottle", "1.2.826.0.1.99"];
 
 /// One object.
 #[derive(Debug, Clone)]
@@ -40,7 +41,8 @@ fn image(class: &'static str, number: u32, modality: &str, maker: [&str; 2], sid
     let sop_instance = format!("1.2.826.0.1.99.3.{number}");
     let text = |group, tag, vr, value: &str| element(group, tag, vr, value.as_bytes());
     let us = |tag, value: u16| element(0x28, tag, "US", &value.to_le_bytes());
-    let pixels: Vec<u8> = (0..u32::from(side) * u32::from(side) * 2).map(|i| if i % 2 == 0 { i as u8 } else { 3 }).collect();
+    let pixels: Vec<u8> =
+        (0..u32::from(side) * u32::from(side) * 2).map(|i| if i % 2 == 0 { i as u8 } else { 3 }).collect();
     let bytes = [
         text(8, 0x0008, "CS", "ORIGINAL\\PRIMARY\\AXIAL"),
         text(8, 0x0016, "UI", class),
