@@ -1,115 +1,18 @@
-//! The state machine of PS3.8 §9.2, acceptor's half, and the DIMSE services on top of it.
+//! The state machine of PS3.8 §9.2, acceptor's half; [`message`] has the DIMSE services on top of it.
+
+mod message;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use dicom_ul::pdu::{AbortRQServiceProviderReason, AbortRQSource, Pdu};
 
+use self::message::Message;
 use crate::{
-    COMMAND_CAP_BYTES, Head, HeadVerdict, Offer, Status, Uid,
-    associate::{self, AssociationRequest, Context, Rejection, Request, Service},
-    command::{self, C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, Command, RESPONSE, Reply, UidArgument},
+    Offer, Status,
+    action::{Action, Discard, End, Timer, Violation},
+    associate::{self, Context, Rejection, Request},
     framer::{FrameError, Framer, PduType, Piece},
 };
-
-/// What the driver is to do, in this order. Those marked *asks* stop the acceptor until they are answered.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Action<'a> {
-    /// Write these bytes, in one write.
-    Send(Vec<u8>),
-    /// Start this timer in place of any other; when it runs out, call [`Acceptor::timer_expired`].
-    SetTimer(Timer),
-    /// No timer runs.
-    StopTimer,
-    /// *Asks* for [`Acceptor::accept`] or [`Acceptor::reject`].
-    Requested(AssociationRequest),
-    /// An instance begins. [`Acceptor::refuse`] may be called from here to [`Action::EndObject`].
-    BeginObject(ObjectHeader),
-    /// Bytes of its data set, as they came.
-    ObjectBytes(&'a [u8]),
-    /// The data set is complete. *Asks* for [`Acceptor::complete`], once the instance is durable or cannot be.
-    EndObject,
-    /// The instance that was begun will not be completed: erase what was written.
-    DiscardObject(Discard),
-    /// A C-ECHO was answered.
-    Echoed,
-    /// Close the transport connection. The last action.
-    Close,
-}
-
-/// The timers; how long each runs is the driver's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Timer {
-    /// ARTIM, first use: connection to A-ASSOCIATE-RQ (PS3.8 §9.1.5).
-    Request,
-    /// Between messages.
-    Idle,
-    /// Within a message: started anew for as long as whole PDUs arrive.
-    Transfer,
-    /// ARTIM, second use: until the peer closes the transport connection (Sta13).
-    Closing,
-}
-
-/// What a C-STORE-RQ and its presentation context say of the instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectHeader {
-    /// Identifier of the presentation context.
-    pub context: u8,
-    /// Affected SOP Class UID, which is the context's abstract syntax.
-    pub sop_class: Uid,
-    /// Affected SOP Instance UID.
-    pub sop_instance: Uid,
-    /// Transfer syntax of the presentation context.
-    pub transfer_syntax: Uid,
-}
-
-/// Why an instance was given up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Discard {
-    /// Its head does not fit: the operation will be answered with this status (A900H or C000H).
-    Refused(Status),
-    /// The association ended under it.
-    Ended,
-}
-
-/// How an association ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// The peer released it.
-    Released,
-    /// The peer aborted it.
-    Aborted,
-    /// The transport connection went away.
-    Lost,
-    /// The driver rejected it.
-    Rejected(Rejection),
-    /// The peer broke the protocol.
-    Protocol(Violation),
-    /// A timer ran out.
-    TimedOut(Timer),
-    /// The driver aborted it.
-    Stopped,
-}
-
-/// How a peer broke the protocol.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Violation {
-    /// No such PDU type.
-    UnrecognizedPdu,
-    /// A PDU or fragment that has no place here.
-    UnexpectedPdu,
-    /// A PDU or command set longer than its cap.
-    TooLong,
-    /// A PDU whose fields do not fit together.
-    InvalidPdu,
-    /// A fragment on a presentation context that was not accepted.
-    UnknownContext,
-    /// A command set that is none.
-    MalformedCommand,
-    /// Protocol version or application context that is not supported.
-    Unsupported,
-    /// A maximum PDU length that no response fits.
-    PeerMaximum,
-}
 
 /// States of PS3.8 Table 9-10 that an acceptor which never releases by itself can be in; Sta8 (release asked, response due)
 /// is passed through within one call. Sta7 and Sta9 to Sta12 belong to releasing, Sta4 and Sta5 to requesting.
@@ -125,31 +28,6 @@ enum State {
     Sta6,
     /// Awaiting the transport connection to be closed.
     Sta13,
-}
-
-/// Where the message stands (PS3.7 §6.3).
-#[derive(Debug)]
-enum Message {
-    None,
-    /// Fragments of a command set.
-    Command {
-        context: u8,
-        bytes: Vec<u8>,
-    },
-    /// A data set that is not wanted; its request will be answered with `status` (`None`: not at all).
-    Unwanted {
-        reply: Reply,
-        status: Option<Status>,
-    },
-    /// The data set of an instance, on its way to the driver.
-    Object {
-        reply: Reply,
-        head: Box<Head>,
-    },
-    /// The driver makes the instance durable.
-    Storing {
-        reply: Reply,
-    },
 }
 
 /// One association, from the transport connection's opening to its closing.
@@ -365,134 +243,6 @@ impl Acceptor {
         }
     }
 
-    fn command_fragment(&mut self, context: u8, last: bool, bytes: &[u8]) {
-        if matches!(self.message, Message::None) {
-            if !self.contexts.iter().any(|accepted| accepted.id == context) {
-                self.violated(Violation::UnknownContext);
-                return;
-            }
-            self.message = Message::Command { context, bytes: Vec::new() };
-        }
-        let Message::Command { context: begun, bytes: kept } = &mut self.message else {
-            self.violated(Violation::UnexpectedPdu);
-            return;
-        };
-        if *begun != context {
-            self.violated(Violation::UnexpectedPdu);
-        } else if kept.len() + bytes.len() > COMMAND_CAP_BYTES {
-            self.violated(Violation::TooLong);
-        } else {
-            kept.extend_from_slice(bytes);
-            if last {
-                let set = std::mem::take(kept);
-                self.message = Message::None;
-                match Command::decode(&set) {
-                    Ok(command) => self.command(context, command),
-                    Err(command::Malformed) => self.violated(Violation::MalformedCommand),
-                }
-            }
-        }
-    }
-
-    fn command(&mut self, id: u8, command: Command) {
-        let Some(context) = self.contexts.iter().find(|context| context.id == id).cloned() else { return };
-        if command.field & RESPONSE != 0 {
-            self.violated(Violation::UnexpectedPdu);
-            return;
-        }
-        let reply = Reply {
-            context: id,
-            field: command.field,
-            message_id: command.message_id.unwrap_or(0),
-            sop_class: command.sop_class.uid().cloned(),
-            sop_instance: command.sop_instance.uid().cloned(),
-        };
-        let status = match (command.field, context.service) {
-            (C_STORE_RQ, Service::Storage) => match store_header(&command, &context) {
-                Ok(header) => {
-                    let ObjectHeader { transfer_syntax, sop_class, sop_instance, .. } = header.clone();
-                    let head = Box::new(Head::new(transfer_syntax.as_str(), sop_class, sop_instance));
-                    self.message = Message::Object { reply, head };
-                    self.due.push_back(Action::BeginObject(header));
-                    return;
-                }
-                Err(status) => Some(status),
-            },
-            (C_ECHO_RQ, Service::Verification) => Some(Status::Success),
-            (C_STORE_RQ | C_ECHO_RQ, _) => Some(Status::SopClassNotSupported),
-            // No response is defined for C-CANCEL-RQ (PS3.7 §9.3.2.3), and nothing here could be cancelled.
-            (C_CANCEL_RQ, _) => None,
-            _ => Some(Status::UnrecognizedOperation),
-        };
-        if command.has_data_set {
-            self.message = Message::Unwanted { reply, status };
-        } else {
-            self.answer(&reply, status);
-        }
-    }
-
-    fn data_fragment<'a>(&mut self, context: u8, last: bool, bytes: &'a [u8]) -> Option<&'a [u8]> {
-        match &mut self.message {
-            Message::Object { reply, head } if reply.context == context => {
-                let verdict = head.feed(bytes);
-                let verdict = if last { head.finish() } else { verdict };
-                let status = match verdict {
-                    HeadVerdict::Undecided | HeadVerdict::Agrees => {
-                        if last {
-                            self.message = Message::Storing { reply: reply.clone() };
-                            self.due.push_back(Action::StopTimer);
-                            self.due.push_back(Action::EndObject);
-                        }
-                        return (!bytes.is_empty()).then_some(bytes);
-                    }
-                    HeadVerdict::Mismatch => Status::DataSetMismatch,
-                    HeadVerdict::NotADataSet => Status::CannotUnderstand,
-                };
-                let reply = reply.clone();
-                self.due.push_back(Action::DiscardObject(Discard::Refused(status)));
-                self.unwanted(reply, Some(status), last);
-            }
-            Message::Unwanted { reply, status } if reply.context == context => {
-                let (reply, status) = (reply.clone(), *status);
-                self.unwanted(reply, status, last);
-            }
-            _ => self.violated(Violation::UnexpectedPdu),
-        }
-        None
-    }
-
-    fn unwanted(&mut self, reply: Reply, status: Option<Status>, last: bool) {
-        if last {
-            self.message = Message::None;
-            self.answer(&reply, status);
-        } else {
-            self.message = Message::Unwanted { reply, status };
-        }
-    }
-
-    fn answer(&mut self, reply: &Reply, status: Option<Status>) {
-        match status {
-            Some(status) => self.respond(reply, status),
-            None => self.due.push_back(Action::SetTimer(Timer::Idle)),
-        }
-    }
-
-    fn respond(&mut self, reply: &Reply, status: Status) {
-        if self.state != State::Sta6 {
-            return;
-        }
-        match command::p_data(reply.context, &reply.encode(status), self.peer_max_pdu_bytes) {
-            Some(bytes) => {
-                self.due.push_back(Action::Send(bytes));
-                if reply.field == C_ECHO_RQ && status == Status::Success {
-                    self.due.push_back(Action::Echoed);
-                }
-                self.due.push_back(Action::SetTimer(Timer::Idle));
-            }
-            None => self.violated(Violation::PeerMaximum),
-        }
-    }
-
     fn set_transfer_timer(&mut self) {
         self.armed_at = self.framer.completed();
         self.due.push_back(Action::SetTimer(Timer::Transfer));
@@ -548,22 +298,4 @@ impl Acceptor {
             self.due.push_back(Action::DiscardObject(Discard::Ended));
         }
     }
-}
-
-/// Checks the arguments of a C-STORE-RQ (PS3.7 §9.1.1) against its presentation context.
-fn store_header(command: &Command, context: &Context) -> Result<ObjectHeader, Status> {
-    let sop_class = match &command.sop_class {
-        UidArgument::Uid(uid) if *uid == context.abstract_syntax => uid.clone(),
-        UidArgument::Uid(_) | UidArgument::Illegal => return Err(Status::SopClassNotSupported),
-        UidArgument::Absent => return Err(Status::MistypedArgument),
-    };
-    let sop_instance = match &command.sop_instance {
-        UidArgument::Uid(uid) => uid.clone(),
-        UidArgument::Illegal => return Err(Status::InvalidSopInstance),
-        UidArgument::Absent => return Err(Status::MistypedArgument),
-    };
-    if !command.has_data_set {
-        return Err(Status::CannotUnderstand);
-    }
-    Ok(ObjectHeader { context: context.id, sop_class, sop_instance, transfer_syntax: context.transfer_syntax.clone() })
 }

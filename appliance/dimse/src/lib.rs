@@ -5,11 +5,12 @@
 //! A-RELEASE and A-ABORT are encoded and decoded by dicom-ul once they are framed. Services: C-ECHO and C-STORE as SCP
 //! (PS3.7 §9.3). What it relies on: the driver performs the actions in order and answers those that ask ([`Acceptor`]).
 //!
-//! Where to start: [`Acceptor::next`]; then `framer` (bytes to PDUs and PDVs), `associate` (negotiation), `command`
-//! (command sets), `head` (does the data set agree with its command).
+//! Where to start: [`Acceptor::next`]; then `framer` (bytes to PDUs and PDVs), `associate` (negotiation), `acceptor/message`
+//! (operations), `command` (command sets), `head` (does the data set agree with its command).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod acceptor;
+mod action;
 mod associate;
 mod command;
 mod framer;
@@ -18,7 +19,8 @@ mod sop_class;
 mod status;
 mod uid;
 
-pub use acceptor::{Acceptor, Action, Discard, End, ObjectHeader, Timer, Violation};
+pub use acceptor::Acceptor;
+pub use action::{Action, Discard, End, ObjectHeader, Timer, Violation};
 pub use associate::{AeTitle, AssociationRequest, IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Rejection};
 pub use framer::{ASSOCIATE_CAP_BYTES, MIN_PDU_BYTES};
 pub use head::{Head, HeadVerdict};

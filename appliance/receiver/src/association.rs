@@ -27,8 +27,8 @@ use crate::{
 
 /// Read buffer before an association is established: an A-ASSOCIATE-RQ is small, and half-open connections are many.
 const HALF_OPEN_BUFFER_BYTES: usize = 4 * 1024;
-/// Read buffer of an association: a default PDU at a time; larger ones gain nothing measurable.
-const BUFFER_BYTES: usize = 128 * 1024;
+/// Read buffer of an association: larger ones gain nothing measurable.
+const BUFFER_BYTES: usize = 64 * 1024;
 /// Longest wait for the peer to close after the last PDU; ARTIM if that is shorter.
 const MAX_CLOSING: Duration = Duration::from_secs(5);
 
@@ -112,10 +112,7 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: IpAddr, half_open: HalfOp
                 tokio::select! {
                     read = stream.read(&mut buffer) => match read {
                         Ok(0) | Err(_) => association.acceptor.transport_closed(),
-                        Ok(count) => {
-                            to = count;
-                            association.intake.ledger.beat();
-                        }
+                        Ok(count) => to = count,
                     },
                     () = &mut clock, if association.timer.is_some() => {
                         if let Some(timer) = association.timer.take() {

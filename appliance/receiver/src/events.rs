@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use gift_dimse::{Discard, End, Rejection, Status, Timer};
+use gift_dimse::{Discard, End, Rejection, Status, Timer, Violation};
 use gift_status::{ReceiverStatus, RejectReason};
 use tracing::{debug, error, info, warn};
 
@@ -44,7 +44,7 @@ pub(crate) enum Event {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     status: Mutex<ReceiverStatus>,
-    /// Moves whenever the pipeline does: bytes taken in, commits done. For the watchdog.
+    /// Moves with every call to the disk that comes back. For the watchdog.
     pulse: AtomicU64,
 }
 
@@ -145,7 +145,14 @@ fn word(end: End) -> &'static str {
         End::Aborted => "aborted by peer",
         End::Lost => "connection lost",
         End::Rejected(_) => "rejected",
-        End::Protocol(_) => "protocol violation",
+        End::Protocol(Violation::UnrecognizedPdu) => "violation: PDU type",
+        End::Protocol(Violation::UnexpectedPdu) => "violation: PDU out of place",
+        End::Protocol(Violation::TooLong) => "violation: too long",
+        End::Protocol(Violation::InvalidPdu) => "violation: PDU fields",
+        End::Protocol(Violation::UnknownContext) => "violation: presentation context",
+        End::Protocol(Violation::MalformedCommand) => "violation: command set",
+        End::Protocol(Violation::Unsupported) => "violation: protocol version or application context",
+        End::Protocol(Violation::PeerMaximum) => "violation: maximum length",
         End::TimedOut(_) => "timed out",
         End::Stopped => "stopped",
     }

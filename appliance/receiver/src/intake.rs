@@ -72,7 +72,8 @@ pub(crate) struct Intake {
     pub(crate) failure: Notify,
     failed: AtomicBool,
     depositor: Depositor,
-    storing: AtomicUsize,
+    /// Calls that wait for the disk.
+    at_disk: AtomicUsize,
     associations: AtomicU64,
 }
 
@@ -90,7 +91,7 @@ impl Intake {
             failure: Notify::new(),
             failed: AtomicBool::new(false),
             depositor,
-            storing: AtomicUsize::new(0),
+            at_disk: AtomicUsize::new(0),
             associations: AtomicU64::new(0),
         })
     }
@@ -105,9 +106,9 @@ impl Intake {
         self.depositor.room(self.settings.reserve_bytes).is_ok_and(|bytes| bytes > 0)
     }
 
-    /// Commits under way.
-    pub(crate) fn storing(&self) -> usize {
-        self.storing.load(Relaxed)
+    /// Calls that wait for the disk now.
+    pub(crate) fn at_disk(&self) -> usize {
+        self.at_disk.load(Relaxed)
     }
 
     /// Whether the store has failed.
@@ -132,6 +133,7 @@ impl Intake {
             received_ms: gift_service::now_ms(),
         };
         let meta = serde_json::to_vec(&record).map_err(|_| Unstored::Failed)?;
+        let _visit = Visit::begin(self);
         let staged = self.depositor.stage(&meta).map_err(|error| self.judge("stage", error))?;
         Ok(Incoming { staged, unchecked_bytes: 0 })
     }
@@ -145,16 +147,16 @@ impl Intake {
                 return Err(Unstored::Full);
             }
         }
+        let _visit = Visit::begin(self);
         incoming.staged.write_all(bytes).map_err(|error| self.judge("write", SpoolError::from(error)))
     }
 
     /// Makes the instance durable: on return it survives power loss. Waits for a blocking thread and the disk.
     pub(crate) async fn commit(self: &Arc<Self>, incoming: Incoming) -> Result<Committed, Unstored> {
         let depositor = self.depositor.clone();
-        self.storing.fetch_add(1, Relaxed);
+        let visit = Visit::begin(self);
         let outcome = tokio::task::spawn_blocking(move || depositor.commit(incoming.staged)).await;
-        self.storing.fetch_sub(1, Relaxed);
-        self.ledger.beat();
+        drop(visit);
         match outcome {
             Ok(outcome) => outcome.map_err(|error| self.judge("commit", error)),
             // The commit panicked: nothing is known about the store.
@@ -165,6 +167,7 @@ impl Intake {
     /// Shows a committed instance to deid. Blocks for a rename. Whatever happens, the instance stays durable: want of room is
     /// tried again by [`Intake::post_late`], and a failed store posts when it is opened again.
     pub(crate) fn post(&self, committed: Committed) {
+        let _visit = Visit::begin(self);
         if let Err(error) = self.depositor.post(committed) {
             self.judge("post", error);
         }
@@ -191,6 +194,23 @@ impl Intake {
         }
         self.failure.notify_one();
         Unstored::Failed
+    }
+}
+
+/// A call that waits for the disk; its end is progress for the watchdog.
+struct Visit<'a>(&'a Intake);
+
+impl<'a> Visit<'a> {
+    fn begin(intake: &'a Intake) -> Self {
+        intake.at_disk.fetch_add(1, Relaxed);
+        Self(intake)
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.0.at_disk.fetch_sub(1, Relaxed);
+        self.0.ledger.beat();
     }
 }
 

@@ -33,6 +33,9 @@ const BACKLOG: u32 = 1024;
 const KEEPALIVE_IDLE_SECONDS: u32 = 45;
 const KEEPALIVE_INTERVAL_SECONDS: u32 = 15;
 const KEEPALIVE_PROBES: u32 = 3;
+/// Longest wait for any one call to the disk before the watchdog is left to bark: the last fdatasync of a large object may
+/// have to write all that the kernel lets become dirty (20 % of memory), on a slow disk some 20 s.
+const DISK_PATIENCE: Duration = Duration::from_secs(60);
 /// After a failed store: time for the answers that are still due.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 /// After A-ABORT has been sent to what is left.
@@ -75,10 +78,7 @@ pub(crate) async fn run(
     let failed = loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    welcome(stream, peer, &intake, &mut connections);
-                    intake.ledger.beat();
-                }
+                Ok((stream, peer)) => welcome(stream, peer, &intake, &mut connections),
                 Err(error) => {
                     desk.accept_failed(&error);
                     sleep(ACCEPT_PAUSE).await;
@@ -147,12 +147,13 @@ struct Desk {
     publish_failed: bool,
     accept_failed: Option<Instant>,
     pulse: u64,
+    moved: Instant,
 }
 
 impl Desk {
     fn new(intake: Arc<Intake>) -> Self {
         let status = StatusFile::new(&intake.settings.status_directory);
-        Self { intake, status, publish_failed: false, accept_failed: None, pulse: 0 }
+        Self { intake, status, publish_failed: false, accept_failed: None, pulse: 0, moved: Instant::now() }
     }
 
     fn publish(&mut self, state: RunState) {
@@ -164,13 +165,16 @@ impl Desk {
         self.publish_failed = outcome.is_err();
     }
 
-    /// Beats the watchdog when the pipeline moved or is idle: commits that hang are a reason to be restarted.
+    /// Beats the watchdog while the pipeline moves or is idle: a disk that lets every call hang is a reason to be restarted.
+    /// What scanners send does not count, else a flood would hide it.
     fn watch(&mut self, supervisor: &mut Supervisor) {
         let pulse = self.intake.ledger.pulse();
-        if pulse != self.pulse || self.intake.storing() == 0 {
+        if pulse != self.pulse || self.intake.at_disk() == 0 {
+            (self.pulse, self.moved) = (pulse, Instant::now());
+        }
+        if self.moved.elapsed() < DISK_PATIENCE {
             supervisor.progress();
         }
-        self.pulse = pulse;
     }
 
     /// One line a tick at most: a flood must not become a flood of log lines.

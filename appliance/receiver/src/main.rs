@@ -15,7 +15,7 @@ mod intake;
 mod listener;
 mod settings;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -49,8 +49,11 @@ fn main() -> anyhow::Result<()> {
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_stack_size(THREAD_STACK_BYTES)
         .build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let (socket, activated) = listener::socket(settings.listen).context("opening the listening socket")?;
         listener::run(socket, activated, intake::Intake::new(settings, depositor), supervisor).await
-    })
+    });
+    // A disk that hangs must not keep the process from being started anew.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    outcome
 }

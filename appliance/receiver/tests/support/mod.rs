@@ -222,7 +222,7 @@ fn spawn(directory: &Path) -> Child {
     let log = fs::OpenOptions::new().create(true).append(true).open(directory.join("log")).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_gift-receiver"));
     command.arg("--config").arg(directory.join("receiver.toml")).stderr(log);
-    command.env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET").env("RUST_LOG", "debug").spawn().unwrap()
+    command.env_remove("JOURNAL_STREAM").env_remove("NOTIFY_SOCKET").env("GIFT_LOG", "debug").spawn().unwrap()
 }
 
 /// A requestor by hand.
