@@ -9,20 +9,21 @@ use std::{io::Read as _, path::PathBuf, sync::Arc, time::Instant};
 use gift_service::now_ms;
 use gift_spool::{IntakeRecord, ItemId, SpoolError};
 use gift_status::HoldReason;
-use gift_wire::{Certificate, Manifest, ObjectId, Sha256Hex, WIRE_VERSION};
+use gift_wire::Manifest;
 
 use crate::{
-    ask::{Desk, Given},
+    ask::Desk,
     child::{Child, Death, Judgement, Recipe},
     error::{DeidError, Response},
     events,
     ledger::{HeldRow, VerdictRow},
+    manifest::Ground,
     policy::Policy,
-    protocol::{Facts, Job},
+    protocol::Job,
     quarantine::{HeldMeta, QuarantineError},
     queue::Task,
     release::{self, ReleaseError},
-    route::{self, Route},
+    route,
     shared::Shared,
     work::{At, WorkFiles},
 };
@@ -224,7 +225,17 @@ impl Lane {
                     return Ok(Some(Verdict::Hold(reason, fingerprint)));
                 }
                 Ok(Judgement::Release(facts)) => {
-                    return match self.manifest(case, record, route, key.version(), policy, &facts, &given) {
+                    let ground = Ground {
+                        object: case.item.as_str(),
+                        input_digest: &case.input_digest,
+                        record,
+                        route,
+                        key_version: key.version(),
+                        names: &policy.names,
+                        given: &given,
+                        most_bytes: shared.settings.workers.output_bytes,
+                    };
+                    return match ground.manifest(&facts, &self.files.output, now_ms()) {
                         Ok(manifest) => Ok(Some(Verdict::Release(Box::new(manifest)))),
                         Err(what) => {
                             self.distrust(case, what);
@@ -279,74 +290,6 @@ impl Lane {
         self.worker = None;
         self.shared.tally(|status| status.worker_deaths_total += 1);
         events::worker_lied(case.item.as_str(), what);
-    }
-
-    /// The manifest of what a worker calls safe, or what of its statement does not hold.
-    #[allow(clippy::too_many_arguments, reason = "all that the statement is checked against")]
-    fn manifest(
-        &self,
-        case: &Case,
-        record: &IntakeRecord,
-        route: &Route,
-        key_version: u32,
-        policy: &Policy,
-        facts: &Facts,
-        given: &Given,
-    ) -> Result<Manifest, &'static str> {
-        let size = self.files.output.metadata().map_err(|_| "output")?.len();
-        if size != facts.output_bytes || size > self.shared.settings.workers.output_bytes {
-            return Err("length");
-        }
-        // PS3.10 §7.1: what stands in the preamble is nobody's business but an attacker's.
-        let mut head = [1; 132];
-        At::start(&self.files.output).read_exact(&mut head).map_err(|_| "head")?;
-        if head.strip_prefix(&[0; 128]) != Some(b"DICM".as_slice()) {
-            return Err("head");
-        }
-        let uids = [&facts.sop_instance_uid, &facts.study_instance_uid, &facts.series_instance_uid];
-        if !uids.into_iter().all(|uid| given.uid(uid)) {
-            return Err("uid not given out");
-        }
-        if !given.subject(&facts.subject) {
-            return Err("subject not given out");
-        }
-        if facts.sop_class_uid != record.sop_class_uid {
-            return Err("sop class");
-        }
-        let syntaxes = [record.transfer_syntax_uid.as_str(), gift_deidentify::dataset::EXPLICIT_VR_LITTLE_ENDIAN];
-        if !syntaxes.contains(&facts.transfer_syntax_uid.as_str()) {
-            return Err("transfer syntax");
-        }
-        if facts.template.as_ref().is_some_and(|name| !policy.names.templates.contains(name)) {
-            return Err("template");
-        }
-        let profile = policy.names.profiles.get(&route.profile).ok_or("profile")?;
-        let sha256 = release::sha256(&self.files.output).map_err(|_| "output")?;
-        let manifest = Manifest {
-            version: WIRE_VERSION,
-            object: ObjectId::parse(case.item.as_str()).ok_or("item")?,
-            sha256: Sha256Hex::parse(&sha256).ok_or("digest")?,
-            size,
-            sop_class_uid: facts.sop_class_uid.clone(),
-            sop_instance_uid: facts.sop_instance_uid.clone(),
-            study_instance_uid: facts.study_instance_uid.clone(),
-            series_instance_uid: facts.series_instance_uid.clone(),
-            transfer_syntax_uid: facts.transfer_syntax_uid.clone(),
-            subject: facts.subject.clone(),
-            project: route.project.clone(),
-            certificate: Certificate {
-                input_digest: Sha256Hex::parse(&case.input_digest).ok_or("digest")?,
-                profile: profile.clone(),
-                key_version,
-                actions: facts.actions,
-                template: facts.template.clone(),
-                frames_proven: facts.frames_proven,
-                leak_patterns: facts.leak_patterns,
-                made_ms: now_ms(),
-            },
-        };
-        manifest.check().map_err(|_| "manifest")?;
-        Ok(manifest)
     }
 
     /// Releases the output; `Some` when it has to be held after all.

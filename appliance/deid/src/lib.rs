@@ -13,6 +13,7 @@ pub mod judge;
 pub mod key;
 pub mod lane;
 pub mod ledger;
+pub mod manifest;
 pub mod monitor;
 pub mod policy;
 pub mod protocol;

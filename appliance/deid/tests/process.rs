@@ -1,5 +1,6 @@
 //! The real binary, fed through a real intake: what is released, what is held and why, and what is left behind when it is
 //! killed, starved, misled or told otherwise.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

@@ -3,6 +3,7 @@
 //! object: the worker dies or is ended in the expected way, and the next object is judged.
 //!
 //! Counts as failure: an attack that succeeds, one that ends the driver, a death of another kind than expected.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::infinite_iter)]
 
 mod support;
 
