@@ -75,8 +75,8 @@ impl Draft {
 
     /// Puts free text and notes the identifiers in it.
     pub(super) fn prose(&mut self, tag: Tag, vr: VR, pieces: &[Piece<'_>]) {
-        let value = self.encode(pieces);
-        self.object.put(DataElement::new(tag, vr, padded(value, vr)));
+        let value = self.encode(pieces, vr);
+        self.object.put(DataElement::new(tag, vr, value));
     }
 
     /// Puts free text into a private element of `creator` and notes the identifiers in it.
@@ -86,7 +86,13 @@ impl Draft {
     }
 
     /// Puts a private sequence of `creator` with one item.
-    pub(super) fn private_sequence(&mut self, group: u16, creator: &str, element: u8, mut build: impl FnMut(&mut Self)) {
+    pub(super) fn private_sequence(
+        &mut self,
+        group: u16,
+        creator: &str,
+        element: u8,
+        mut build: impl FnMut(&mut Self),
+    ) {
         let tag = self.private_tag(group, creator, element);
         self.sequence(tag, 1, |_, item| build(item));
     }
@@ -164,17 +170,26 @@ impl Draft {
         (bytes, self.planted)
     }
 
-    fn encode(&mut self, pieces: &[Piece<'_>]) -> Vec<u8> {
-        let mut value = Vec::new();
+    /// Text in ASCII is left to dicom-object; other text is given to it as bytes, padded to even length (PS3.5 6.2).
+    fn encode(&mut self, pieces: &[Piece<'_>], vr: VR) -> PrimitiveValue {
+        let mut text = String::new();
+        let mut bytes = Vec::new();
         for &piece in pieces {
-            let (Piece::Say(text) | Piece::Plant(_, text)) = piece;
-            let raw = self.repertoire.encode(text);
-            value.extend_from_slice(&raw);
-            if let Piece::Plant(class, text) = piece {
-                self.note(class, text, raw);
+            let (Piece::Say(said) | Piece::Plant(_, said)) = piece;
+            let raw = self.repertoire.encode(said);
+            text += said;
+            bytes.extend_from_slice(&raw);
+            if let Piece::Plant(class, value) = piece {
+                self.note(class, value, raw);
             }
         }
-        value
+        if text.is_ascii() && vr != VR::OB {
+            return PrimitiveValue::from(text);
+        }
+        if bytes.len() % 2 == 1 {
+            bytes.push(if vr == VR::OB { 0 } else { b' ' });
+        }
+        PrimitiveValue::U8(bytes.into())
     }
 
     fn built(&mut self, count: usize, mut build: impl FnMut(usize, &mut Self)) -> DataSetSequence<InMemDicomObject> {
@@ -189,12 +204,4 @@ impl Draft {
         }
         DataSetSequence::new(items, Length::UNDEFINED)
     }
-}
-
-/// The bytes of a text value, padded to even length as its VR wants it (PS3.5 6.2).
-fn padded(mut value: Vec<u8>, vr: VR) -> PrimitiveValue {
-    if value.len() % 2 == 1 {
-        value.push(if vr == VR::UI { 0 } else { b' ' });
-    }
-    PrimitiveValue::U8(value.into())
 }

@@ -3,6 +3,8 @@
 //! What becomes of an object is decided by the shipped policy (`config/`); [`Kind::expectation`] is the one place that
 //! says what that is.
 
+use std::collections::BTreeMap;
+
 use dicom_dictionary_std::uids;
 use gift_status::HoldReason;
 use serde::{Deserialize, Serialize};
@@ -143,8 +145,8 @@ impl Kind {
         match self {
             Self::Ct | Self::Mr => 20,
             Self::VolusonStill | Self::EpiqCine => 8,
-            Self::V830Still | Self::EpiqStill | Self::BasicTextReport | Self::ComprehensiveReport => 6,
-            Self::SecondaryCapture | Self::WithoutPatientId | Self::EncapsulatedPdf => 4,
+            Self::EpiqStill | Self::BasicTextReport | Self::ComprehensiveReport => 6,
+            Self::V830Still | Self::SecondaryCapture | Self::WithoutPatientId | Self::EncapsulatedPdf => 4,
             Self::VolusonCine | Self::UnknownUltrasound | Self::Unrouted => 3,
         }
     }
@@ -206,8 +208,6 @@ impl From<usize> for Mix {
         Self::usual(count)
     }
 }
-
-use std::collections::BTreeMap;
 
 #[cfg(test)]
 mod tests {

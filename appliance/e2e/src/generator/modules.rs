@@ -39,7 +39,7 @@ pub(super) fn common(of: &Common<'_>, rng: &mut Rng) -> Draft {
     study(&mut draft, of, rng);
     series(&mut draft, of, rng);
     equipment(&mut draft, of.session);
-    if rng.chance(25) {
+    if of.with_patient_id && rng.chance(25) {
         original_attributes(&mut draft, of.session);
     }
     draft
@@ -161,6 +161,7 @@ fn series(draft: &mut Draft, of: &Common<'_>, rng: &mut Rng) {
         draft.put(tags::SERIES_DESCRIPTION, VR::LO, of.series);
         return;
     }
+    draft.put(tags::BODY_PART_EXAMINED, VR::CS, "ABDOMEN");
     draft.plant(tags::PERFORMING_PHYSICIAN_NAME, VR::PN, Class::Staff, &visit.performing.pn());
     draft.plant(tags::OPERATORS_NAME, VR::PN, Class::Staff, &visit.operator.pn());
     if rng.chance(20) {

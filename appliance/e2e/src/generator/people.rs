@@ -100,7 +100,7 @@ const UNICODE: &[(&str, &str, &str)] = &[
 /// Romanised, ideographic and phonetic: family and given name each.
 const JAPANESE: &[[(&str, &str); 3]] = &[
     [("Yamada", "Hanako"), ("山田", "花子"), ("やまだ", "はなこ")],
-    [("Takahashi", "Misaki"), ("高橋", "美咲"), ("たかはし", "みさき")],
+    [("Takahashi", "Misa"), ("高橋", "美沙"), ("たかはし", "みさ")],
     [("Watanabe", "Sakura"), ("渡辺", "桜"), ("わたなべ", "さくら")],
     [("Nakajima", "Yuko"), ("中島", "裕子"), ("なかじま", "ゆうこ")],
 ];
@@ -296,5 +296,17 @@ mod tests {
         let name = PersonName::ascii("Li", "Ai", "", "");
         assert_eq!((name.pn().as_str(), name.spoken().as_str(), name.filed().as_str()), ("Li^Ai", "Ai Li", "Li, Ai"));
         assert_eq!(PersonName::ascii("Li", "Ai", "", "Dr").pn(), "Li^Ai^^Dr");
+    }
+
+    #[test]
+    fn names_and_what_is_made_of_them_fit_their_vr() {
+        let mut rng = Rng::new(2);
+        for ordinal in 0..400 {
+            let Patient { name, repertoire, address, .. } = Patient::new(ordinal, &mut rng);
+            // dciodvfy counts bytes, escape sequences included, for PN as for LO.
+            assert!(repertoire.encode(&name.pn()).len() <= 64, "{}", name.pn());
+            let longest_lo = repertoire.encode(&format!("CT abdomen, {}", name.filed())).len();
+            assert!(longest_lo <= 64 && address.len() <= 64, "{}", name.filed());
+        }
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn ct(session: &Session, rng: &mut Rng) -> Made {
         session,
         sop_class: kind.sop_class(),
         modality: "CT",
-        study: "CT abdomen and pelvis",
+        study: "CT abdomen",
         series: rng.pick(&["AXIAL 5.0 STD", "AXIAL 1.25 STD"]),
         with_patient_id: true,
     };
@@ -97,7 +97,6 @@ fn plane(draft: &mut Draft, session: &Session, bits_stored: u16) {
     draft.plant(tags::FRAME_OF_REFERENCE_UID, VR::UI, Class::Uid, &series.frame_of_reference);
     draft.empty(tags::POSITION_REFERENCE_INDICATOR, VR::LO);
     draft.put(tags::PATIENT_POSITION, VR::CS, "HFS");
-    draft.put(tags::BODY_PART_EXAMINED, VR::CS, "ABDOMEN");
     let at = -120.0 + 5.0 * f64::from(session.instance);
     draft.put(tags::IMAGE_POSITION_PATIENT, VR::DS, &format!("-180\\-180\\{at:.1}"));
     draft.put(tags::IMAGE_ORIENTATION_PATIENT, VR::DS, "1\\0\\0\\0\\1\\0");

@@ -38,7 +38,7 @@ pub(super) fn make(kind: Kind, session: &Session, rng: &mut Rng) -> Made {
     );
     attributes(&mut draft, session, rng);
     let size = session.series.scanner.size;
-    let frames = if multi_frame { rng.between(2, 4) as usize } else { 1 };
+    let frames = if multi_frame { rng.between(2, 3) as usize } else { 1 };
     if multi_frame {
         cine(&mut draft, frames);
     }
