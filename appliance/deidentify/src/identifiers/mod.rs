@@ -29,11 +29,9 @@ use chrono::NaiveDate;
 
 use crate::profile::{Profile, ProfileOption};
 
-/// What an identifier identifies.
+/// What an identifier identifies. (Names and UIDs are held apart.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Kind {
-    /// Part of a person's name.
-    Name,
     /// Number of a patient, visit, order or study.
     Number,
     /// Address of a person.
@@ -106,7 +104,7 @@ impl Kept {
         match kind {
             Kind::Institution => self.institution,
             Kind::Device => self.device,
-            Kind::Name | Kind::Number | Kind::Address | Kind::Contact => false,
+            Kind::Number | Kind::Address | Kind::Contact => false,
         }
     }
 }

@@ -171,7 +171,6 @@ impl Identifiers {
                 Kind::Contact => out.contact(&entry.text),
                 Kind::Address => out.place(&entry.text, LeakKind::Contact),
                 Kind::Institution => out.place(&entry.text, LeakKind::Institution),
-                Kind::Name => {}
             }
         }
         use chrono::Datelike;

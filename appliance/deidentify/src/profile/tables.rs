@@ -142,8 +142,8 @@ pub struct Tables {
     /// Repeating groups: pattern, mask of the group and of the element, row.
     repeating: Vec<(Tag, Tag, Row)>,
     private: Row,
-    pub(super) content: HashMap<Concept, Row>,
-    pub(super) safe_private: HashMap<(u16, u8, String), VR>,
+    pub(crate) content: HashMap<Concept, Row>,
+    pub(crate) safe_private: HashMap<(u16, u8, String), VR>,
 }
 
 /// What is wrong with a table. The texts are the tables' own.
@@ -311,20 +311,22 @@ impl<'t> Csv<'t> {
 }
 
 fn split(line: &str) -> Vec<String> {
-    let mut cells = vec![String::new()];
+    let mut cells = Vec::new();
+    let mut cell = String::new();
     let mut quoted = false;
     let mut chars = line.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             '"' if quoted && chars.peek() == Some(&'"') => {
                 chars.next();
-                cells.last_mut().map_or((), |cell| cell.push('"'));
+                cell.push('"');
             }
             '"' => quoted = !quoted,
-            ',' if !quoted => cells.push(String::new()),
-            _ => cells.last_mut().map_or((), |cell| cell.push(c)),
+            ',' if !quoted => cells.push(std::mem::take(&mut cell)),
+            _ => cell.push(c),
         }
     }
+    cells.push(cell);
     cells
 }
 

@@ -1,0 +1,55 @@
+//! What the object says of itself afterwards (PS3.15 E.1.1 step 7, E.3.6; PS3.3 C.7.1.1, C.12.1).
+
+use dicom_core::{Tag, VR};
+
+use crate::dataset::{DataSet, Element};
+use crate::profile::{Profile, ProfileOption, method_codes};
+
+use super::{PATIENT_ID, PATIENT_NAME};
+
+const PATIENT_IDENTITY_REMOVED: Tag = Tag(0x0012, 0x0062);
+const METHOD: Tag = Tag(0x0012, 0x0063);
+const METHOD_CODES: Tag = Tag(0x0012, 0x0064);
+const LONGITUDINAL_MODIFIED: Tag = Tag(0x0028, 0x0303);
+
+/// Type 2 attributes of the Patient and General Study modules, which every composite object has: present even when empty.
+const TYPE_2: [(Tag, VR); 9] = [
+    (Tag(0x0008, 0x0020), VR::DA),
+    (Tag(0x0008, 0x0030), VR::TM),
+    (Tag(0x0008, 0x0050), VR::SH),
+    (Tag(0x0008, 0x0090), VR::PN),
+    (Tag(0x0010, 0x0010), VR::PN),
+    (Tag(0x0010, 0x0020), VR::LO),
+    (Tag(0x0010, 0x0030), VR::DA),
+    (Tag(0x0010, 0x0040), VR::CS),
+    (Tag(0x0020, 0x0010), VR::SH),
+];
+
+/// Puts the subject's pseudonym and the marks of the work into the root.
+pub(super) fn mark(ds: &mut DataSet, profile: &Profile, subject: &str) {
+    for (tag, vr) in TYPE_2 {
+        if !ds.contains(tag) {
+            ds.insert(Element::new(tag, vr, []));
+        }
+    }
+    ds.put_str(PATIENT_ID, VR::LO, subject);
+    ds.put_str(PATIENT_NAME, VR::PN, subject);
+    ds.put_str(PATIENT_IDENTITY_REMOVED, VR::CS, "YES");
+    ds.put_str(METHOD, VR::LO, &format!("GIFT-Cloud Edge, PS3.15 2026c\\Profile {}", profile.name()));
+    let codes = method_codes(profile).into_iter().map(|(value, meaning)| {
+        let mut item = DataSet::new();
+        item.put_str(Tag(0x0008, 0x0100), VR::SH, value);
+        item.put_str(Tag(0x0008, 0x0102), VR::SH, "DCM");
+        item.put_str(Tag(0x0008, 0x0104), VR::LO, meaning);
+        item
+    });
+    ds.insert(Element::sequence(METHOD_CODES, codes.collect()));
+    let dates = if profile.has(ProfileOption::RetainLongitudinalFullDates) {
+        "UNMODIFIED"
+    } else if profile.has(ProfileOption::RetainLongitudinalModifiedDates) {
+        "MODIFIED"
+    } else {
+        "REMOVED"
+    };
+    ds.put_str(LONGITUDINAL_MODIFIED, VR::CS, dates);
+}

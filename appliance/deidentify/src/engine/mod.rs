@@ -1,0 +1,214 @@
+//! The profile engine: one data set in, its de-identified form out.
+//!
+//! 1. The object is checked: SOP class allowed, Patient ID and instance UIDs present.
+//! 2. All questions about it (subject, date shift, every UID, tokens) are put at once ([`asks`]).
+//! 3. Each element of each item, per-frame functional groups included, meets the fate that the profile gives it ([`apply`]);
+//!    content items go by Table E.3.4-1 ([`content`]), private attributes by Table E.3.10-1 ([`private`]).
+//! 4. The root gets its marks: who the subject is now, what was done and by which options ([`marks`]).
+//!
+//! Only [`deidentify`] makes a [`Profiled`].
+
+mod apply;
+mod asks;
+mod content;
+mod document;
+mod dummy;
+mod marks;
+mod private;
+
+use std::io::Write;
+
+use dicom_core::Tag;
+
+use crate::dataset::{self, CharacterSet, DataSet, OutputMeta, Sources, WriteError};
+use crate::identifiers::Identifiers;
+use crate::profile::{DocumentPolicy, Profile, SopClass};
+use crate::pseudonym::{PseudonymError, Pseudonymise};
+use apply::{Apply, Mode};
+use asks::Answers;
+
+pub(crate) const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
+pub(crate) const SOP_CLASS_UID: Tag = Tag(0x0008, 0x0016);
+pub(crate) const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
+pub(crate) const PATIENT_NAME: Tag = Tag(0x0010, 0x0010);
+pub(crate) const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
+pub(crate) const ISSUER_OF_PATIENT_ID: Tag = Tag(0x0010, 0x0021);
+pub(crate) const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
+pub(crate) const SERIES_INSTANCE_UID: Tag = Tag(0x0020, 0x000E);
+
+/// Why an object cannot be de-identified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum DeidError {
+    /// No Patient ID: nothing a pseudonym can be made of.
+    #[error("no Patient ID")]
+    NoPatientId,
+    /// A SOP class that no rule can make safe.
+    #[error("SOP class not supported")]
+    UnsupportedSopClass,
+    /// A SOP class that shows a person recognisably.
+    #[error("recognisable visual features")]
+    RecognizableFeatures,
+    /// SOP class or instance, study or series UID is missing or not one value.
+    #[error("instance UIDs missing or ambiguous")]
+    Inconsistent,
+    /// The questions were not answered.
+    #[error("pseudonyms: {0}")]
+    Pseudonym(#[from] PseudonymError),
+}
+
+/// Attributes per action code of Table E.1-1a.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Replaced by dummies.
+    pub d: u32,
+    /// Emptied.
+    pub z: u32,
+    /// Removed (with all they contain).
+    pub x: u32,
+    /// Kept as they were.
+    pub k: u32,
+    /// Cleaned: text cut, or date shifted.
+    pub c: u32,
+    /// UIDs replaced.
+    pub u: u32,
+}
+
+impl From<Counts> for [u32; 6] {
+    /// In the order D Z X K C U.
+    fn from(c: Counts) -> Self {
+        [c.d, c.z, c.x, c.k, c.c, c.u]
+    }
+}
+
+/// A de-identified data set and what may be said of it. Every UID in it is the replaced one.
+#[derive(Debug)]
+pub struct Profiled {
+    data_set: DataSet,
+    transfer_syntax_uid: String,
+    sop_class_uid: String,
+    sop_instance_uid: String,
+    study_instance_uid: String,
+    series_instance_uid: String,
+    subject: String,
+    profile: String,
+    counts: Counts,
+}
+
+impl Profiled {
+    /// The data set.
+    pub fn data_set(&self) -> &DataSet {
+        &self.data_set
+    }
+
+    /// Transfer syntax in which it is written.
+    pub fn transfer_syntax_uid(&self) -> &str {
+        &self.transfer_syntax_uid
+    }
+
+    /// SOP Class UID.
+    pub fn sop_class_uid(&self) -> &str {
+        &self.sop_class_uid
+    }
+
+    /// SOP Instance UID.
+    pub fn sop_instance_uid(&self) -> &str {
+        &self.sop_instance_uid
+    }
+
+    /// Study Instance UID.
+    pub fn study_instance_uid(&self) -> &str {
+        &self.study_instance_uid
+    }
+
+    /// Series Instance UID.
+    pub fn series_instance_uid(&self) -> &str {
+        &self.series_instance_uid
+    }
+
+    /// Subject pseudonym: 32 hexadecimal digits, also Patient ID and Patient's Name of the data set.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Name of the profile.
+    pub fn profile(&self) -> &str {
+        &self.profile
+    }
+
+    /// Attributes per action.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Writes the Part 10 file; see [`dataset::write`].
+    ///
+    /// # Errors
+    /// The writer's.
+    pub fn write(&self, sources: Sources<'_>, out: &mut dyn Write) -> Result<u64, WriteError> {
+        let meta = OutputMeta {
+            transfer_syntax_uid: self.transfer_syntax_uid.clone(),
+            sop_class_uid: self.sop_class_uid.clone(),
+            sop_instance_uid: self.sop_instance_uid.clone(),
+        };
+        dataset::write(&self.data_set, &meta, sources, out)
+    }
+}
+
+/// De-identifies `data_set`, which came in `transfer_syntax_uid`, under `profile`. `identifiers` are those collected from the
+/// object as received; `who` answers all questions about it in one call. Pixel data pass through as they are: whether they may
+/// be released is `gift-redact`'s to say.
+///
+/// # Errors
+/// See [`DeidError`]; the object is to be held.
+pub fn deidentify(
+    mut data_set: DataSet,
+    transfer_syntax_uid: &str,
+    identifiers: &Identifiers,
+    profile: &Profile,
+    who: &mut dyn Pseudonymise,
+) -> Result<Profiled, DeidError> {
+    let one = |tag| match data_set.strings(tag).as_slice() {
+        [uid] if !uid.is_empty() => Ok(uid.clone()),
+        _ => Err(DeidError::Inconsistent),
+    };
+    let sop_class_uid = one(SOP_CLASS_UID)?;
+    match profile.sop_class(&sop_class_uid) {
+        SopClass::Allowed => {}
+        SopClass::Refused => return Err(DeidError::UnsupportedSopClass),
+        SopClass::Recognizable => return Err(DeidError::RecognizableFeatures),
+    }
+    let is_document = document::is_document(&sop_class_uid);
+    if is_document && profile.documents() == DocumentPolicy::Hold {
+        return Err(DeidError::UnsupportedSopClass);
+    }
+    for tag in [SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID] {
+        one(tag)?;
+    }
+    let id = data_set.str(PATIENT_ID).filter(|id| !id.is_empty()).ok_or(DeidError::NoPatientId)?;
+    let issuer = data_set.str(ISSUER_OF_PATIENT_ID).unwrap_or_default();
+
+    let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;
+    let mut apply = Apply::new(profile, identifiers, &answers);
+    apply.level(&mut data_set, CharacterSet::default(), Mode::Root);
+    apply.settle_character_set(&mut data_set);
+    let counts = apply.counts;
+    if is_document {
+        document::replace(&mut data_set, &sop_class_uid);
+    }
+    marks::mark(&mut data_set, profile, &answers.subject);
+    let uid = |tag| data_set.str(tag).ok_or(DeidError::Inconsistent);
+    Ok(Profiled {
+        transfer_syntax_uid: dataset::output_transfer_syntax(&data_set, transfer_syntax_uid),
+        sop_class_uid,
+        sop_instance_uid: uid(SOP_INSTANCE_UID)?,
+        study_instance_uid: uid(STUDY_INSTANCE_UID)?,
+        series_instance_uid: uid(SERIES_INSTANCE_UID)?,
+        subject: answers.subject,
+        profile: profile.name().to_owned(),
+        counts,
+        data_set,
+    })
+}
+
+#[cfg(test)]
+mod tests;
