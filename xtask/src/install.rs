@@ -13,7 +13,7 @@ use crate::run::{cargo, output, run};
 const BUILD_PACKAGES: &[&str] =
     &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
 /// Debian packages that only the tests need: peers and validators.
-const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd"];
+const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
 /// Version of cargo-deny the tests run.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 

@@ -43,7 +43,7 @@ pub(crate) fn campaign(root: &Path, which: &str) -> Result<()> {
     let python = install::python(root)?;
     let binaries = build::binaries(root)?;
     let mut command = cargo(root);
-    command.args(["test", "-p", "gift-e2e", "--test", "campaign", "--"]);
+    command.args(["test", "-p", "gift-e2e", "--test", "kill", "--test", "attacks", "--"]);
     if which != "all" {
         command.arg(which);
     }
@@ -62,7 +62,7 @@ fn gates(root: &Path) -> Result<()> {
     let deny = install::cargo_deny(root)?;
     run(Command::new(&deny).current_dir(root).args(["--offline", "check", "licenses", "bans", "sources"]))?;
     advisories(root, &deny)?;
-    run(Command::new("/bin/sh").arg(root.join("appliance/dist/check.sh")))?;
+    run(Command::new("/bin/bash").arg(root.join("appliance/dist/check.sh")))?;
     check::check(root)
 }
 

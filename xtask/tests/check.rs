@@ -1,4 +1,5 @@
 //! Plants one violation of each kind in a copy of the workspace and shows that `cargo xtask check` names it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 use std::{
     fs,

@@ -11,10 +11,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use gift_deid::{
     key::{Credential, Purpose, SiteKey},
-    quarantine::{sealed, HeldMeta},
+    quarantine::{HeldMeta, sealed},
 };
 use gift_deidentify::pseudonym::{Answer, Ask, Pseudonymise as _};
 use gift_status::HoldReason;
@@ -22,7 +22,7 @@ use gift_status::HoldReason;
 use crate::{
     generator::{Entry, Expectation, Key},
     rig::{Rig, Role},
-    scu::{storescu, Sent},
+    scu::{Sent, storescu},
     web::Web,
 };
 
@@ -69,7 +69,10 @@ impl Set {
 }
 
 /// The SOP Instance UIDs under which the released objects of a key must be on the hub.
-pub fn expected_on_hub<'a>(rig: &Rig, entries: impl IntoIterator<Item = &'a Entry>) -> Result<BTreeMap<String, &'a Entry>> {
+pub fn expected_on_hub<'a>(
+    rig: &Rig,
+    entries: impl IntoIterator<Item = &'a Entry>,
+) -> Result<BTreeMap<String, &'a Entry>> {
     let credential = Credential::load(&rig.site_key())?;
     let key = SiteKey::new(&credential);
     let mut expected = BTreeMap::new();
@@ -89,7 +92,9 @@ pub fn quarantine(rig: &Rig) -> Result<Vec<(String, HoldReason)>> {
     let mut held = Vec::new();
     for entry in std::fs::read_dir(rig.root.join("deid/quarantine")).context("quarantine")? {
         let path = entry?.path();
-        let Some(item) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".held")) else { continue };
+        let Some(item) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".held")) else {
+            continue;
+        };
         let mut object = Vec::new();
         let meta = sealed::open(&wrap, item, &mut BufReader::new(File::open(&path)?), &mut object)?;
         let meta: HeldMeta = serde_json::from_slice(&meta)?;

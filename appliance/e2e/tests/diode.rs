@@ -1,5 +1,6 @@
 //! The diode, by attack: with a process's own account, groups and namespace (what a full compromise of it could use), the
 //! other half cannot be read, written or reached.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod common;
 
@@ -69,20 +70,42 @@ fn neither_half_reaches_into_the_other() {
 
     // Files: who may list, and who may write, which directory. Everything not named here must fail.
     let directories = [
-        "intake/staging", "intake/inbox", "deid", "deid/quarantine", "release/staging-deid", "release/staging-health",
-        "release/outbox", "uplink", "hub", "credentials/deid", "credentials/uplink",
+        "intake/staging",
+        "intake/inbox",
+        "deid",
+        "deid/quarantine",
+        "release/staging-deid",
+        "release/staging-health",
+        "release/outbox",
+        "uplink",
+        "hub",
+        "credentials/deid",
+        "credentials/uplink",
     ];
     let may_list = [
-        (Role::Receiver, "intake/staging"), (Role::Deid, "intake/inbox"), (Role::Deid, "deid"),
-        (Role::Deid, "deid/quarantine"), (Role::Deid, "release/staging-deid"), (Role::Deid, "credentials/deid"),
-        (Role::Uplink, "release/outbox"), (Role::Uplink, "uplink"), (Role::Uplink, "credentials/uplink"),
+        (Role::Receiver, "intake/staging"),
+        (Role::Deid, "intake/inbox"),
+        (Role::Deid, "deid"),
+        (Role::Deid, "deid/quarantine"),
+        (Role::Deid, "release/staging-deid"),
+        (Role::Deid, "credentials/deid"),
+        (Role::Uplink, "release/outbox"),
+        (Role::Uplink, "uplink"),
+        (Role::Uplink, "credentials/uplink"),
         (Role::Health, "release/staging-health"),
     ];
     let may_write = [
-        (Role::Receiver, "intake/staging"), (Role::Receiver, "intake/inbox"), (Role::Deid, "intake/inbox"),
-        (Role::Deid, "deid"), (Role::Deid, "deid/quarantine"), (Role::Deid, "release/staging-deid"),
-        (Role::Deid, "release/outbox"), (Role::Uplink, "release/outbox"), (Role::Uplink, "uplink"),
-        (Role::Health, "release/staging-health"), (Role::Health, "release/outbox"),
+        (Role::Receiver, "intake/staging"),
+        (Role::Receiver, "intake/inbox"),
+        (Role::Deid, "intake/inbox"),
+        (Role::Deid, "deid"),
+        (Role::Deid, "deid/quarantine"),
+        (Role::Deid, "release/staging-deid"),
+        (Role::Deid, "release/outbox"),
+        (Role::Uplink, "release/outbox"),
+        (Role::Uplink, "uplink"),
+        (Role::Health, "release/staging-health"),
+        (Role::Health, "release/outbox"),
     ];
     let mut wrong = Vec::new();
     for role in Role::BOX {
@@ -102,8 +125,12 @@ fn neither_half_reaches_into_the_other() {
     // By name: held objects, the key, the device key.
     let held = std::fs::read_dir(&quarantine).unwrap().next().unwrap().unwrap().path();
     for (role, path) in [
-        (Role::Uplink, held.as_path()), (Role::Receiver, held.as_path()), (Role::Health, held.as_path()),
-        (Role::Uplink, &rig.site_key()), (Role::Receiver, &rig.site_key()), (Role::Health, &rig.site_key()),
+        (Role::Uplink, held.as_path()),
+        (Role::Receiver, held.as_path()),
+        (Role::Health, held.as_path()),
+        (Role::Uplink, &rig.site_key()),
+        (Role::Receiver, &rig.site_key()),
+        (Role::Health, &rig.site_key()),
     ] {
         assert!(!can(rig, role, "cat", &[path.to_str().unwrap()]), "{role:?} reads {}", path.display());
     }
@@ -118,7 +145,8 @@ fn the_running_deid_can_open_no_internet_socket() {
     let fixture = Fixture::new(8, 1);
     let pid = fixture.rig.pid(Role::Deid).unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let field = |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim).unwrap_or_default().to_owned();
+    let field =
+        |name: &str| status.lines().find_map(|l| l.strip_prefix(name)).map(str::trim).unwrap_or_default().to_owned();
     // A filter is installed (what it refuses is attacked in gift-deid's own tests), no privilege can be gained, none is there.
     assert_eq!(field("Seccomp:"), "2", "{status}");
     assert_eq!(field("NoNewPrivs:"), "1");

@@ -1,17 +1,13 @@
 //! The main job at size, through real peers: 500 mixed objects over 8 associations, then a search for every identifier that
 //! was planted in them in everything that is not the box's left half; and the same with the hub away.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 
 mod common;
 
 use std::time::Duration;
 
 use common::{Fixture, PATIENCE};
-use gift_e2e::{
-    generator::Class,
-    outcome,
-    rig::Role,
-    search::Search,
-};
+use gift_e2e::{generator::Class, outcome, rig::Role, search::Search};
 
 /// The bar of the issue: 500 mixed objects, 8 parallel associations.
 const OBJECTS: usize = 500;
@@ -39,7 +35,12 @@ fn exactly_what_the_key_says_is_released_and_no_identifier_is_found_anywhere_els
     let search = Search::new(planted.iter().copied());
     // The search can find: everything is found in what the scanner sent.
     let missing = search.not_found_in(&fixture.set.directory).unwrap();
-    assert!(missing.is_empty(), "the search misses {} of {} planted values in the originals", missing.len(), planted.len());
+    assert!(
+        missing.is_empty(),
+        "the search misses {} of {} planted values in the originals",
+        missing.len(),
+        planted.len()
+    );
     for place in ["hub", "log", "status", "leds", "release", "uplink", "deid", "intake"] {
         let hits = search.hits_in(&fixture.rig.root.join(place)).unwrap();
         assert!(hits.is_empty(), "{place}: {hits:?}");

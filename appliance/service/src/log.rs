@@ -10,11 +10,11 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::Subsc
 /// Starts the log.
 pub fn start_log(process: Process) {
     let registry = tracing_subscriber::registry().with(ours(std::env::var("GIFT_LOG").ok().as_deref()));
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        if let Ok(journald) = tracing_journald::layer() {
-            registry.with(journald.with_syslog_identifier(format!("gift-{}", process.name()))).init();
-            return;
-        }
+    if std::env::var_os("JOURNAL_STREAM").is_some()
+        && let Ok(journald) = tracing_journald::layer()
+    {
+        registry.with(journald.with_syslog_identifier(format!("gift-{}", process.name()))).init();
+        return;
     }
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     registry.with(text).init();

@@ -16,7 +16,7 @@ use gift_e2e::{
     generator::{Expectation, Generator},
     outcome::{self, Set},
     rig::{Isolation, Options, Rig, Role},
-    web::{value, Web},
+    web::{Web, value},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use nix::sys::signal::{SigSet, Signal};
@@ -81,8 +81,12 @@ fn demo(arguments: &Arguments, signals: &SigSet) -> Result<bool> {
     options.isolate = !arguments.no_isolation;
     let rig = Rig::start(&options)?;
     match &rig.isolation {
-        Isolation::Full { .. } => println!("   each process has an account and a network namespace of its own: the diode is real"),
-        Isolation::None(why) => println!("   all processes run as the caller ({why}): the diode is NOT enforced in this run"),
+        Isolation::Full { .. } => {
+            println!("   each process has an account and a network namespace of its own: the diode is real")
+        }
+        Isolation::None(why) => {
+            println!("   all processes run as the caller ({why}): the diode is NOT enforced in this run")
+        }
     }
     rig.wait_until("the box to enrol", Duration::from_secs(60), |rig| {
         rig.status(Role::Uplink).is_some_and(|s| s["body"]["enrolment"] == "enrolled")

@@ -385,7 +385,9 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         for role in [Role::Receiver, Role::Deid, Role::Uplink, Role::Health, Role::Hub] {
-            self.stop_role(role);
+            let t = Instant::now();
+            let e = self.stop_role(role);
+            eprintln!("DBG stop {role:?} {:?} {e:?}", t.elapsed());
         }
     }
 }

@@ -1,4 +1,5 @@
 //! What the end-to-end tests share: a running system and a set of objects to send through it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test")]
 #![allow(dead_code, reason = "each test file uses a part")]
 
 use std::{collections::BTreeSet, time::Duration};
@@ -7,7 +8,7 @@ use gift_e2e::{
     generator::Generator,
     outcome::Set,
     rig::{Options, Rig, Role},
-    web::{value, Web},
+    web::{Web, value},
 };
 
 /// How long the box may take to finish what it was sent.
