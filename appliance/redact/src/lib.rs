@@ -16,6 +16,7 @@ mod fingerprint;
 mod fragments;
 mod image;
 pub mod jpeg;
+mod jpeg_ls;
 mod mask;
 mod native;
 mod palette;

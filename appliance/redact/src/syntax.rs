@@ -14,6 +14,8 @@ pub enum Syntax {
     JpegExtended,
     /// JPEG lossless (processes 14 and 14 SV1).
     JpegLossless,
+    /// JPEG-LS, lossless and near-lossless.
+    JpegLs,
     /// RLE lossless.
     Rle,
     /// Encapsulated, and not one of the above.
@@ -28,6 +30,7 @@ impl Syntax {
             "1.2.840.10008.1.2.4.50" => Self::JpegBaseline,
             "1.2.840.10008.1.2.4.51" => Self::JpegExtended,
             "1.2.840.10008.1.2.4.57" | "1.2.840.10008.1.2.4.70" => Self::JpegLossless,
+            "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => Self::JpegLs,
             "1.2.840.10008.1.2.5" => Self::Rle,
             _ => Self::Other,
         }

@@ -390,6 +390,7 @@ mod lossless_frames {
         let header = match codec {
             FrameCodec::Rle => Header::Rle,
             FrameCodec::JpegLossless => Header::JpegLossless(jpeg::lossless::Header::new(image.high as u8 + 1)),
+            FrameCodec::JpegLs => Header::JpegLs(crate::jpeg_ls::Header { precision: image.high as u8 + 1 }),
         };
         let encode = |samples: &[u8]| {
             let mut stream = Vec::new();
@@ -413,7 +414,7 @@ mod lossless_frames {
 
     #[test]
     fn decoded_again_they_are_what_native_redaction_gives() {
-        for codec in [FrameCodec::Rle, FrameCodec::JpegLossless] {
+        for codec in [FrameCodec::Rle, FrameCodec::JpegLossless, FrameCodec::JpegLs] {
             for photometric in
                 [Photometric::Monochrome1, Photometric::Monochrome2, Photometric::Rgb, Photometric::YbrFull]
             {
@@ -459,7 +460,7 @@ mod lossless_frames {
     #[test]
     fn a_changed_byte_of_samples_fails() {
         let image = Image::of(Photometric::Monochrome2, 7, 13, 1, 16, 12);
-        for codec in [FrameCodec::Rle, FrameCodec::JpegLossless] {
+        for codec in [FrameCodec::Rle, FrameCodec::JpegLossless, FrameCodec::JpegLs] {
             let frames = encoded(&image, codec);
             let redact = |scratch: &mut dyn Scratch| {
                 apply(&plan(&image, Method::Frames(codec)), &mut with_frames(&image, &frames), &Vec::new(), scratch)
@@ -469,7 +470,7 @@ mod lossless_frames {
             redact(&mut scratch).unwrap();
             let start = match codec {
                 FrameCodec::Rle => 64,
-                FrameCodec::JpegLossless => scratch.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap() + 10,
+                _ => scratch.windows(2).position(|w| w == [0xFF, 0xDA]).unwrap() + 10,
             };
             let benign = (start..scratch.len()).filter(|&at| redact(&mut Corrupting(Vec::new(), at)).is_ok()).count();
             // Padding: of a segment or of the entropy-coded bytes, and of the fragment.

@@ -3,12 +3,13 @@
 //!
 //! A decoded frame is native pixel data: little endian, Planar Configuration 0.
 
-mod jpeg_lossless;
 mod rle;
+mod words;
 
 use crate::{
     image::{Photometric, PixelLayout},
     jpeg::{JpegError, lossless},
+    jpeg_ls,
     syntax::Syntax,
 };
 
@@ -45,6 +46,28 @@ pub enum FrameCodec {
     Rle,
     /// JPEG lossless (PS3.5 A.4.1).
     JpegLossless,
+    /// JPEG-LS (PS3.5 A.4.3).
+    JpegLs,
+}
+
+/// Size of a frame.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) rows: u16,
+    pub(crate) columns: u16,
+    /// Samples per pixel.
+    pub(crate) samples: u16,
+}
+
+impl Shape {
+    fn of(layout: &PixelLayout) -> Self {
+        Self { rows: layout.rows, columns: layout.columns, samples: layout.samples }
+    }
+
+    /// Samples of a frame.
+    pub(crate) fn count(self) -> usize {
+        usize::from(self.rows) * usize::from(self.columns) * usize::from(self.samples)
+    }
 }
 
 /// What encoding a frame again takes over from its stream.
@@ -52,6 +75,7 @@ pub enum FrameCodec {
 pub(crate) enum Header {
     Rle,
     JpegLossless(lossless::Header),
+    JpegLs(jpeg_ls::Header),
 }
 
 impl FrameCodec {
@@ -60,6 +84,7 @@ impl FrameCodec {
         match syntax {
             Syntax::Rle => Some(Self::Rle),
             Syntax::JpegLossless => Some(Self::JpegLossless),
+            Syntax::JpegLs => Some(Self::JpegLs),
             _ => None,
         }
     }
@@ -68,7 +93,7 @@ impl FrameCodec {
     pub(crate) fn is_supported(self, layout: &PixelLayout) -> bool {
         let widths: &[u16] = match self {
             Self::Rle => &[8, 16, 32],
-            Self::JpegLossless => &[8, 16],
+            Self::JpegLossless | Self::JpegLs => &[8, 16],
         };
         widths.contains(&layout.bits_allocated)
             && !matches!(layout.photometric, Photometric::YbrFull422 | Photometric::YbrRct | Photometric::YbrIct)
@@ -78,7 +103,7 @@ impl FrameCodec {
     pub(crate) fn start(self) -> Option<[u8; 2]> {
         match self {
             Self::Rle => None,
-            Self::JpegLossless => Some([0xFF, 0xD8]),
+            Self::JpegLossless | Self::JpegLs => Some([0xFF, 0xD8]),
         }
     }
 
@@ -91,7 +116,18 @@ impl FrameCodec {
     ) -> Result<Header, CodecError> {
         match self {
             Self::Rle => rle::decode(stream, layout, samples).map(|()| Header::Rle),
-            Self::JpegLossless => jpeg_lossless::decode(stream, layout, samples).map(Header::JpegLossless),
+            Self::JpegLossless => {
+                let mut values = Vec::new();
+                let header = lossless::decode(stream, Shape::of(layout), &mut values)?;
+                words::to_samples(values, header.precision, layout, samples)?;
+                Ok(Header::JpegLossless(header))
+            }
+            Self::JpegLs => {
+                let mut values = Vec::new();
+                let header = jpeg_ls::decode(stream, Shape::of(layout), &mut values)?;
+                words::to_samples(values, header.precision, layout, samples)?;
+                Ok(Header::JpegLs(header))
+            }
         }
     }
 
@@ -104,7 +140,14 @@ impl FrameCodec {
     ) -> Result<(), CodecError> {
         match header {
             Header::Rle => rle::encode(samples, layout, stream),
-            Header::JpegLossless(header) => jpeg_lossless::encode(samples, layout, header, stream),
+            Header::JpegLossless(header) => {
+                let values = words::from_samples(samples, header.precision, layout);
+                Ok(lossless::encode(&values, Shape::of(layout), header, stream)?)
+            }
+            Header::JpegLs(header) => {
+                let values = words::from_samples(samples, header.precision, layout);
+                jpeg_ls::encode(&values, Shape::of(layout), header, stream)
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use super::{
     walk::extend,
     write_segment,
 };
+use crate::codec::Shape;
 
 /// What a stream has beside its samples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,20 +26,6 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn new(precision: u8) -> Self {
         Self { precision, adobe: None }
-    }
-}
-
-/// Shape of a frame.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    pub(crate) rows: u16,
-    pub(crate) columns: u16,
-    pub(crate) samples: u16,
-}
-
-impl Shape {
-    fn count(self) -> usize {
-        usize::from(self.rows) * usize::from(self.columns) * usize::from(self.samples)
     }
 }
 
