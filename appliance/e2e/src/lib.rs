@@ -7,4 +7,5 @@ pub mod outcome;
 pub mod raw;
 pub mod rig;
 pub mod scu;
+pub mod search;
 pub mod web;

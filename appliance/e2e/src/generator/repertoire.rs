@@ -40,6 +40,17 @@ impl Repertoire {
             Self::Japanese => encoding_rs::ISO_2022_JP.encode(text).0.into_owned(),
         }
     }
+
+    /// `text` in this repertoire's bytes, or `None` where it has not all the characters.
+    pub fn encode_exactly(self, text: &str) -> Option<Vec<u8>> {
+        let fits = match self {
+            Self::Utf8 => true,
+            Self::Ascii => text.is_ascii(),
+            Self::Latin1 => text.chars().all(|c| u32::from(c) <= 0xFF),
+            Self::Japanese => !encoding_rs::ISO_2022_JP.encode(text).2,
+        };
+        fits.then(|| self.encode(text))
+    }
 }
 
 #[cfg(test)]
