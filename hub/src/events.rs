@@ -13,11 +13,11 @@ use crate::error::HubError;
 pub fn start_log() {
     let level = std::env::var("GIFT_LOG").ok().and_then(|text| text.parse().ok()).unwrap_or(LevelFilter::INFO);
     let registry = tracing_subscriber::registry().with(Targets::new().with_target("gift", level));
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        if let Ok(journald) = tracing_journald::layer() {
-            registry.with(journald.with_syslog_identifier("gift-hub".to_owned())).init();
-            return;
-        }
+    if std::env::var_os("JOURNAL_STREAM").is_some()
+        && let Ok(journald) = tracing_journald::layer()
+    {
+        registry.with(journald.with_syslog_identifier("gift-hub".to_owned())).init();
+        return;
     }
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);
     registry.with(text).init();

@@ -12,7 +12,8 @@ use std::{
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SerialNumber,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PublicKey,
+    PublicKeyData as _, SerialNumber,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
@@ -54,6 +55,29 @@ pub struct Issued {
     pub fingerprint: [u8; 32],
     /// End of validity, ms since the Unix epoch.
     pub not_after_ms: u64,
+}
+
+/// A certificate signing request whose signature was checked: its public key, and nothing else of it.
+#[derive(Debug)]
+pub struct Request {
+    key: PublicKey,
+    /// SHA-256 of the public key.
+    pub digest: [u8; 32],
+}
+
+impl Request {
+    /// Reads a PKCS#10 request (RFC 2986) and checks its signature.
+    ///
+    /// # Errors
+    /// See [`CsrError`].
+    pub fn parse(csr_pem: &str) -> Result<Self, CsrError> {
+        let key = CertificateSigningRequestParams::from_pem(csr_pem).map_err(|_| CsrError::Form)?.public_key;
+        if ![&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_ED25519].contains(&key.algorithm()) {
+            return Err(CsrError::Key);
+        }
+        let digest = Sha256::digest(key.der_bytes()).into();
+        Ok(Self { key, digest })
+    }
 }
 
 /// Why a certificate signing request was refused.
@@ -131,18 +155,11 @@ impl Pki {
         Ok((chain, PrivatePkcs8KeyDer::from(pair.serialize_der()).into()))
     }
 
-    /// Signs a device certificate for `name`. From the request only the public key is taken, after its signature is checked.
+    /// Signs a device certificate for `name` over the request's public key.
     ///
     /// # Errors
-    /// The outer error is the hub's, the inner one the request's.
-    pub fn issue_device(&self, name: &str, csr_pem: &str, days: u32) -> Result<Result<Issued, CsrError>, HubError> {
-        let Ok(request) = CertificateSigningRequestParams::from_pem(csr_pem) else {
-            return Ok(Err(CsrError::Form));
-        };
-        let key = request.public_key;
-        if ![&PKCS_ECDSA_P256_SHA256, &PKCS_ECDSA_P384_SHA384, &PKCS_ED25519].contains(&key.algorithm()) {
-            return Ok(Err(CsrError::Key));
-        }
+    /// The signature cannot be made.
+    pub fn issue_device(&self, name: &str, request: &Request, days: u32) -> Result<Issued, HubError> {
         let mut params = CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -153,14 +170,14 @@ impl Pki {
         let serial = random_serial()?;
         let serial_text = hex::encode(serial.to_bytes());
         params.serial_number = Some(serial);
-        let signed = params.signed_by(&key, &self.issuer).doing("sign device certificate")?;
+        let signed = params.signed_by(&request.key, &self.issuer).doing("sign device certificate")?;
         let not_after_ms = not_after.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs() * 1000);
-        Ok(Ok(Issued {
+        Ok(Issued {
             chain_pem: format!("{}{}", signed.pem(), self.issuing_pem),
             serial: serial_text,
             fingerprint: fingerprint(signed.der()),
             not_after_ms,
-        }))
+        })
     }
 
     /// True when the certificate on disk is signed by this CA, names `names` and is good for long enough.
@@ -297,7 +314,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pki = Pki::open(directory.path()).unwrap();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
-        let issued = pki.issue_device("ward-1", &csr(&key, "ward-2"), 30).unwrap().unwrap();
+        let issued = pki.issue_device("ward-1", &Request::parse(&csr(&key, "ward-2")).unwrap(), 30).unwrap();
         let der = certificates(&issued.chain_pem).unwrap().remove(0);
         assert_eq!(fingerprint(&der), issued.fingerprint);
         let (_, certificate) = x509_parser::parse_x509_certificate(&der).unwrap();
@@ -310,8 +327,6 @@ mod tests {
 
     #[test]
     fn a_request_whose_signature_is_not_its_keys_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let pki = Pki::open(directory.path()).unwrap();
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let pem = csr(&key, "x");
         let mut der = pem_body(&pem);
@@ -321,9 +336,9 @@ mod tests {
             "-----BEGIN CERTIFICATE REQUEST-----\n{}\n-----END CERTIFICATE REQUEST-----\n",
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &der)
         );
-        assert!(pki.issue_device("a", &pem, 1).unwrap().is_ok());
-        assert_eq!(pki.issue_device("a", &spoilt, 1).unwrap().unwrap_err(), CsrError::Form);
-        assert_eq!(pki.issue_device("a", "nonsense", 1).unwrap().unwrap_err(), CsrError::Form);
+        assert!(Request::parse(&pem).is_ok());
+        assert_eq!(Request::parse(&spoilt).unwrap_err(), CsrError::Form);
+        assert_eq!(Request::parse("nonsense").unwrap_err(), CsrError::Form);
     }
 
     fn pem_body(pem: &str) -> Vec<u8> {

@@ -220,30 +220,42 @@ pub struct Profile {
     pub may_keep: Vec<crate::check::TagText>,
 }
 
-/// An option of PS3.15 E.3, named as the column of Table E.1-1.
+/// An option of PS3.15 E.3, named as the column of Table E.1-1, or in full as the box's profiles do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProfileOption {
     /// Retain Safe Private Option.
+    #[serde(alias = "retain-safe-private")]
     RtnSafePriv,
     /// Retain UIDs Option.
+    #[serde(alias = "retain-uids")]
     RtnUids,
     /// Retain Device Identity Option.
+    #[serde(alias = "retain-device-identity")]
     RtnDevId,
     /// Retain Institution Identity Option.
+    #[serde(alias = "retain-institution-identity")]
     RtnInstId,
     /// Retain Patient Characteristics Option.
+    #[serde(alias = "retain-patient-characteristics")]
     RtnPatChars,
     /// Retain Longitudinal Temporal Information With Full Dates Option.
+    #[serde(alias = "retain-longitudinal-full-dates")]
     RtnLongFullDates,
     /// Retain Longitudinal Temporal Information With Modified Dates Option.
+    #[serde(alias = "retain-longitudinal-modified-dates")]
     RtnLongModifDates,
     /// Clean Descriptors Option.
+    #[serde(alias = "clean-descriptors")]
     CleanDesc,
     /// Clean Structured Content Option.
+    #[serde(alias = "clean-structured-content")]
     CleanStructCont,
     /// Clean Graphics Option.
+    #[serde(alias = "clean-graphics")]
     CleanGraph,
+    /// Clean Pixel Data Option: no column of the table; the hub cannot judge pixels.
+    CleanPixelData,
 }
 
 /// A project.

@@ -15,14 +15,13 @@ use crate::{
     error::{HubError, Problem},
     events,
     hub::Hub,
+    pki,
     store::{
         audit::AuditKey,
         fleet::{self, Device},
         now_ms,
     },
 };
-
-const REFUSED: Problem = Problem::new(StatusCode::FORBIDDEN, "enrolment refused");
 
 /// Answers an enrolment or renewal.
 ///
@@ -39,55 +38,43 @@ pub async fn enrol(State(hub): State<Arc<Hub>>, request: Request) -> Result<Json
     if request.version != WIRE_VERSION {
         return Err(Problem::bad_request("wire version not known"));
     }
+    let Ok(csr) = pki::Request::parse(&request.csr_pem) else {
+        events::enrol_refused(peer.address, "certificate signing request");
+        return Err(Problem::bad_request("certificate signing request refused"));
+    };
     let renewing =
         if request.token.is_empty() { Some(Enrolled::from_request_parts(&mut parts, &hub).await?.0) } else { None };
     let renewed = renewing.is_some();
-    let (inner, pki) = (Arc::clone(&hub), request);
-    let issued = hub.store.write(move |c, key| issue(c, key, &inner, renewing, &pki)).await?;
-    match issued {
-        Ok(response) => {
-            events::enrolled(&response.box_name, renewed);
-            Ok(Json(response))
-        }
-        Err((problem, why)) => {
-            events::enrol_refused(peer.address, why);
-            Err(problem)
-        }
-    }
+    let inner = Arc::clone(&hub);
+    let issued = hub.store.write(move |c, key| issue(c, key, &inner, renewing, &request.token, &csr)).await?;
+    let Some(response) = issued else {
+        events::enrol_refused(peer.address, "token or certificate not good");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "enrolment refused"));
+    };
+    events::enrolled(&response.box_name, renewed);
+    Ok(Json(response))
 }
 
-type Refusal = (Problem, &'static str);
-
-/// Spends the token, signs and records in one transaction. A request whose CSR is refused does not spend its token.
+/// Spends the token, signs and records in one transaction; `None` when neither token nor certificate is good.
 fn issue(
     connection: &rusqlite::Connection,
     key: &AuditKey,
     hub: &Hub,
     renewing: Option<Device>,
-    request: &EnrolRequest,
-) -> Result<Result<EnrolResponse, Refusal>, HubError> {
-    let days = hub.settings.enrolment.certificate_days;
-    // Made under a placeholder first, so that a bad CSR costs nothing; the name is fixed below.
+    token: &str,
+    csr: &pki::Request,
+) -> Result<Option<EnrolResponse>, HubError> {
     let owner = match renewing {
         Some(device) if fleet::is_valid(connection, &device.fingerprint)? => Some((device.box_id, device.name)),
         Some(_) => None,
-        None => {
-            if let Err(error) = hub.pki.issue_device("check", &request.csr_pem, days)? {
-                let _ = error;
-                return Ok(Err((Problem::bad_request("certificate signing request refused"), "csr")));
-            }
-            fleet::spend_token(connection, &request.token)?
-        }
+        None => fleet::spend_token(connection, token, &csr.digest)?,
     };
-    let Some((box_id, name)) = owner else { return Ok(Err((REFUSED, "token or certificate not good"))) };
-    let issued = match hub.pki.issue_device(&name, &request.csr_pem, days)? {
-        Ok(issued) => issued,
-        Err(_) => return Ok(Err((Problem::bad_request("certificate signing request refused"), "csr"))),
-    };
+    let Some((box_id, name)) = owner else { return Ok(None) };
+    let issued = hub.pki.issue_device(&name, csr, hub.settings.enrolment.certificate_days)?;
     let device = Device { box_id, name: name.clone(), fingerprint: issued.fingerprint };
     let not_after_ms = i64::try_from(issued.not_after_ms).unwrap_or(i64::MAX);
     fleet::record_certificate(connection, key, &device, &issued.serial, not_after_ms)?;
-    Ok(Ok(EnrolResponse {
+    Ok(Some(EnrolResponse {
         version: WIRE_VERSION,
         certificate_pem: issued.chain_pem,
         not_after_ms: issued.not_after_ms,

@@ -72,7 +72,7 @@ pub fn add_box(connection: &Connection, key: &AuditKey, name: &str, token_hours:
     connection.execute("DELETE FROM tokens WHERE box_id = ?1 AND used_ms IS NULL", [id]).doing("end tokens")?;
     connection
         .execute(
-            "INSERT INTO tokens VALUES(?1, ?2, ?3, ?4, NULL)",
+            "INSERT INTO tokens VALUES(?1, ?2, ?3, ?4, NULL, NULL)",
             (Sha256::digest(token.as_bytes()).as_slice(), id, now_ms(), expires),
         )
         .doing("add token")?;
@@ -94,16 +94,19 @@ pub fn revoke_box(connection: &Connection, key: &AuditKey, name: &str) -> Result
     audit::append(connection, key, "command", Action::BoxRevoked, name)
 }
 
-/// Spends a one-time token: the box it was made for, or `None` when it is unknown, spent, expired or its box revoked.
+/// Spends a one-time token on the key with this digest: the box it was made for, or `None` when it is unknown, expired, spent
+/// on another key, or its box is revoked. The same key may spend it again until it expires: the box may have lost power
+/// between our commit and its own, and only it can sign with that key.
 ///
 /// # Errors
 /// SQLite's.
-pub fn spend_token(connection: &Connection, token: &str) -> Result<Option<(i64, String)>, HubError> {
+pub fn spend_token(connection: &Connection, token: &str, key: &[u8; 32]) -> Result<Option<(i64, String)>, HubError> {
     let hash = Sha256::digest(token.as_bytes());
     let spent: Option<i64> = connection
         .query_row(
-            "UPDATE tokens SET used_ms = ?2 WHERE hash = ?1 AND used_ms IS NULL AND expires_ms > ?2 RETURNING box_id",
-            (hash.as_slice(), now_ms()),
+            "UPDATE tokens SET used_ms = ?2, used_by = ?3 \
+             WHERE hash = ?1 AND (used_by IS NULL OR used_by = ?3) AND expires_ms > ?2 RETURNING box_id",
+            (hash.as_slice(), now_ms(), key.as_slice()),
             |row| row.get(0),
         )
         .optional()

@@ -19,7 +19,7 @@ CREATE TABLE boxes(
   revoked_ms INTEGER, clone_suspected_ms INTEGER) STRICT;
 CREATE TABLE tokens(
   hash BLOB PRIMARY KEY, box_id INTEGER NOT NULL REFERENCES boxes(id), created_ms INTEGER NOT NULL,
-  expires_ms INTEGER NOT NULL, used_ms INTEGER) STRICT;
+  expires_ms INTEGER NOT NULL, used_ms INTEGER, used_by BLOB) STRICT;
 CREATE TABLE certificates(
   fingerprint BLOB PRIMARY KEY, serial TEXT NOT NULL UNIQUE, box_id INTEGER NOT NULL REFERENCES boxes(id),
   issued_ms INTEGER NOT NULL, not_after_ms INTEGER NOT NULL, revoked_ms INTEGER) STRICT;

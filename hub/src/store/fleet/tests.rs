@@ -8,7 +8,7 @@ fn database() -> (tempfile::TempDir, Connection, AuditKey, Device) {
     let connection = schema::open_writer(&directory.path().join("t.sqlite")).unwrap();
     let key = AuditKey::load_or_create(&directory.path().join("audit.key")).unwrap();
     let token = add_box(&connection, &key, "ward-1", 1).unwrap();
-    let (box_id, name) = spend_token(&connection, &token).unwrap().unwrap();
+    let (box_id, name) = spend_token(&connection, &token, &[1; 32]).unwrap().unwrap();
     (directory, connection, key, Device { box_id, name, fingerprint: [7; 32] })
 }
 
@@ -40,18 +40,19 @@ fn report(boot: char, sequence: u64, sent_ms: u64) -> HealthReport {
 fn a_token_is_good_once_and_until_it_expires() {
     let (_directory, connection, key, _) = database();
     let token = add_box(&connection, &key, "ward-2", 1).unwrap();
-    assert!(spend_token(&connection, "guess").unwrap().is_none());
-    assert_eq!(spend_token(&connection, &token).unwrap().unwrap().1, "ward-2");
-    assert!(spend_token(&connection, &token).unwrap().is_none());
+    assert!(spend_token(&connection, "guess", &[1; 32]).unwrap().is_none());
+    assert_eq!(spend_token(&connection, &token, &[1; 32]).unwrap().unwrap().1, "ward-2");
+    assert!(spend_token(&connection, &token, &[2; 32]).unwrap().is_none(), "spent on another key");
+    assert!(spend_token(&connection, &token, &[1; 32]).unwrap().is_some(), "a repeat after a lost answer");
 
     let expired = add_box(&connection, &key, "ward-2", 0).unwrap();
-    assert!(spend_token(&connection, &expired).unwrap().is_none());
+    assert!(spend_token(&connection, &expired, &[1; 32]).unwrap().is_none());
 
     let superseded = add_box(&connection, &key, "ward-2", 1).unwrap();
     let newest = add_box(&connection, &key, "ward-2", 1).unwrap();
-    assert!(spend_token(&connection, &superseded).unwrap().is_none());
+    assert!(spend_token(&connection, &superseded, &[1; 32]).unwrap().is_none());
     revoke_box(&connection, &key, "ward-2").unwrap();
-    assert!(spend_token(&connection, &newest).unwrap().is_none());
+    assert!(spend_token(&connection, &newest, &[1; 32]).unwrap().is_none());
     assert!(add_box(&connection, &key, "ward-2", 1).is_err());
     assert!(add_box(&connection, &key, "Ward 3", 1).is_err());
     let stored: Vec<u8> = connection.query_row("SELECT hash FROM tokens LIMIT 1", [], |row| row.get(0)).unwrap();
