@@ -122,6 +122,8 @@ pub fn apply(
         Method::Jpeg => (VR::OB, encapsulated::jpeg(plan, ds, &element.value, input, scratch)?),
         Method::Frames(codec) => (VR::OB, encapsulated::frames(codec, plan, ds, &element.value, input, scratch)?),
     };
+    let (frames, regions) = (plan.layout.frames, plan.mask.rects().to_vec());
+    let clearance = PixelClearance::new(plan.basis.clone(), frames, regions, &value);
     ds.insert(Element { tag: tags::PIXEL_DATA, vr, value });
     ds.remove(fragments::EXTENDED_OFFSET_TABLE);
     ds.remove(fragments::EXTENDED_OFFSET_TABLE_LENGTHS);
@@ -129,7 +131,7 @@ pub fn apply(
     if !plan.mask.is_empty() {
         ds.insert(Element::new(tags::BURNED_IN_ANNOTATION, VR::CS, *b"NO"));
     }
-    Ok(PixelClearance::new(plan.basis.clone(), plan.layout.frames, plan.mask.rects().to_vec()))
+    Ok(clearance)
 }
 
 /// Reads `into.len()` bytes at `at` of a value.

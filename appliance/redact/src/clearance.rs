@@ -1,6 +1,7 @@
 //! The proof that an object's pixels may be released. Only this crate can make one.
 
 use crate::mask::Rect;
+use gift_deidentify::dataset::Value;
 
 /// On what ground.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,21 +22,39 @@ impl Basis {
 
 /// Proof that the pixels of one object are safe: made by [`crate::decide`] for objects that are safe as they stand and by
 /// [`crate::apply`] after it has read back what it wrote. Not to be cloned: it goes into one [`crate::Deidentified`].
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 #[must_use]
 pub struct PixelClearance {
     basis: Basis,
     frames: u32,
     regions: Vec<Rect>,
+    /// The value of Pixel Data that was cleared; `None` for objects without.
+    cleared: Option<Value>,
+}
+
+/// Without the pixels.
+impl std::fmt::Debug for PixelClearance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { basis, frames, regions, cleared: _ } = self;
+        f.debug_struct("PixelClearance")
+            .field("basis", basis)
+            .field("frames", frames)
+            .field("regions", regions)
+            .finish()
+    }
 }
 
 impl PixelClearance {
-    pub(crate) fn new(basis: Basis, frames: u32, regions: Vec<Rect>) -> Self {
-        Self { basis, frames, regions }
+    pub(crate) fn new(basis: Basis, frames: u32, regions: Vec<Rect>, cleared: &Value) -> Self {
+        Self { basis, frames, regions, cleared: Some(cleared.clone()) }
     }
 
     pub(crate) fn without_pixels() -> Self {
-        Self::new(Basis::WithoutPixels, 0, Vec::new())
+        Self { basis: Basis::WithoutPixels, frames: 0, regions: Vec::new(), cleared: None }
+    }
+
+    pub(crate) fn cleared(&self) -> Option<&Value> {
+        self.cleared.as_ref()
     }
 
     /// The template that named the regions.

@@ -187,7 +187,7 @@ fn native(value: &Value, layout: PixelLayout, basis: Basis, mask: Mask) -> Resul
         return Err(Hold::Inconsistent);
     }
     if mask.is_empty() && !layout.has_unused_bits() {
-        return Ok(Decision::Clear(PixelClearance::new(basis, layout.frames, Vec::new())));
+        return Ok(Decision::Clear(PixelClearance::new(basis, layout.frames, Vec::new(), value)));
     }
     if !native::is_supported(&layout) {
         return Err(Hold::Inconsistent);

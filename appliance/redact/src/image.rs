@@ -217,6 +217,9 @@ impl PixelLayout {
     }
 }
 
+/// Attributes that hold pixels: Pixel Data, Float and Double Float Pixel Data.
+pub(crate) const PIXEL_TAGS: [Tag; 3] = [tags::PIXEL_DATA, tags::FLOAT_PIXEL_DATA, tags::DOUBLE_FLOAT_PIXEL_DATA];
+
 /// Where pixel data stand in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PixelData {
@@ -251,7 +254,7 @@ fn holds_pixels(ds: &DataSet) -> bool {
         Value::Sequence(items) => {
             e.tag.0 % 2 == 0 && e.tag != tags::ICON_IMAGE_SEQUENCE && items.iter().any(holds_pixels)
         }
-        _ => e.tag.0 == 0x7FE0,
+        _ => PIXEL_TAGS.contains(&e.tag),
     })
 }
 
