@@ -44,14 +44,21 @@ pub enum AskRefused {
     Unanswerable,
 }
 
-/// Answers one object's questions, within limits.
-pub struct Desk<'k, P> {
-    key: &'k mut P,
+/// What is left of the limits for one object. The worker keeps one too, so that an object with too many values is held for
+/// that, and only a worker that is not itself any more meets the monitor's.
+#[derive(Debug)]
+pub struct Budget {
     limits: AskLimits,
     asked: u32,
     bytes: u64,
     texts: u32,
     patients: HashSet<(String, String)>,
+}
+
+/// Answers one object's questions, within limits.
+pub struct Desk<'k, P> {
+    key: &'k mut P,
+    budget: Budget,
     given: Given,
 }
 
@@ -74,40 +81,17 @@ impl Given {
     }
 }
 
-impl<'k, P: Pseudonymise> Desk<'k, P> {
-    /// A desk for one object.
-    pub fn new(key: &'k mut P, limits: AskLimits) -> Self {
-        Self { key, limits, asked: 0, bytes: 0, texts: 0, patients: HashSet::new(), given: Given::default() }
+impl Budget {
+    /// All of it.
+    pub fn new(limits: AskLimits) -> Self {
+        Self { limits, asked: 0, bytes: 0, texts: 0, patients: HashSet::new() }
     }
 
-    /// Answers all of `asks`, in order, or none.
+    /// Takes what `ask` costs.
     ///
     /// # Errors
-    /// [`AskRefused`]; the worker is then to be ended.
-    pub fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, AskRefused> {
-        for ask in asks {
-            self.admit(ask)?;
-        }
-        let answers = self.key.answer(asks).map_err(|_| AskRefused::Unanswerable)?;
-        if answers.len() != asks.len() {
-            return Err(AskRefused::Unanswerable);
-        }
-        for answer in &answers {
-            match answer {
-                Answer::Subject(subject) => _ = self.given.subjects.insert(subject.clone()),
-                Answer::Uid(uid) => _ = self.given.uids.insert(uid.clone()),
-                _ => {}
-            }
-        }
-        Ok(answers)
-    }
-
-    /// What was given out.
-    pub fn given(self) -> Given {
-        self.given
-    }
-
-    fn admit(&mut self, ask: &Ask) -> Result<(), AskRefused> {
+    /// [`AskRefused`] when there is not that much left.
+    pub fn admit(&mut self, ask: &Ask) -> Result<(), AskRefused> {
         let values: [&str; 2] = match ask {
             Ask::Subject { issuer, id } | Ask::DateShift { issuer, id } => [issuer, id],
             Ask::Uid(uid) => [uid, ""],
@@ -134,9 +118,43 @@ impl<'k, P: Pseudonymise> Desk<'k, P> {
     }
 }
 
+impl<'k, P: Pseudonymise> Desk<'k, P> {
+    /// A desk for one object.
+    pub fn new(key: &'k mut P, limits: AskLimits) -> Self {
+        Self { key, budget: Budget::new(limits), given: Given::default() }
+    }
+
+    /// Answers all of `asks`, in order, or none.
+    ///
+    /// # Errors
+    /// [`AskRefused`]; the worker is then to be ended.
+    pub fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, AskRefused> {
+        for ask in asks {
+            self.budget.admit(ask)?;
+        }
+        let answers = self.key.answer(asks).map_err(|_| AskRefused::Unanswerable)?;
+        if answers.len() != asks.len() {
+            return Err(AskRefused::Unanswerable);
+        }
+        for answer in &answers {
+            match answer {
+                Answer::Subject(subject) => _ = self.given.subjects.insert(subject.clone()),
+                Answer::Uid(uid) => _ = self.given.uids.insert(uid.clone()),
+                _ => {}
+            }
+        }
+        Ok(answers)
+    }
+
+    /// What was given out.
+    pub fn given(self) -> Given {
+        self.given
+    }
+}
+
 impl<P> std::fmt::Debug for Desk<'_, P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Desk({} asked)", self.asked)
+        write!(f, "Desk({} asked)", self.budget.asked)
     }
 }
 

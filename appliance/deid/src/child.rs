@@ -16,7 +16,7 @@ use gift_deidentify::pseudonym::Pseudonymise;
 use gift_status::HoldReason;
 
 use crate::{
-    ask::{AskRefused, Desk},
+    ask::{AskLimits, AskRefused, Desk},
     channel::{self, ChannelError, Endpoint},
     protocol::{Facts, Job, Order, Report, Start},
     sandbox::{Bounds, Landlock},
@@ -36,6 +36,8 @@ pub struct Recipe {
     pub program: PathBuf,
     /// Its bounds.
     pub bounds: Bounds,
+    /// What it may ask for one object.
+    pub asks: AskLimits,
 }
 
 /// Why there is no worker.
@@ -114,7 +116,7 @@ impl Child {
         let landlock = Landlock::None;
         let mut child = Self { process, channel, landlock, judged: 0 };
         let deadline = Some(Instant::now() + START_TIMEOUT);
-        let order = Order::Start(Start { bounds: recipe.bounds, policy_bytes });
+        let order = Order::Start(Start { bounds: recipe.bounds, policy_bytes, asks: recipe.asks });
         let descriptors = [policy.as_fd(), files.input_for_worker.as_fd(), files.output.as_fd(), files.scratch.as_fd()];
         child.channel.send(&order, &descriptors, deadline)?;
         match child.channel.recv(deadline, || ())? {

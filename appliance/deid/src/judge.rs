@@ -7,15 +7,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io,
+    io::{self, BufWriter, Write as _},
 };
 
 use gift_deidentify::{
-    dataset::{self, DataSet, Limits, Parsed, ReadError, read_dataset},
-    profile::{Profile, Tables},
+    DeidError, Identifiers, Kept, ScanError,
+    dataset::{DataSet, Limits, Parsed, ReadError, Sources, WriteError, read_dataset},
+    deidentify,
+    profile::{Profile, ProfileOption, Tables},
     pseudonym::{Answer, Ask, PseudonymError, Pseudonymise},
 };
-use gift_redact::{Decision, Fingerprint, NeverBurntIn, Templates, Token, Vocabulary, decide};
+use gift_redact::{Decision, Fingerprint, NeverBurntIn, RedactError, Templates, Token, Vocabulary, apply, decide};
 use gift_status::HoldReason;
 
 use crate::{
@@ -23,7 +25,11 @@ use crate::{
     policy::PolicyTexts,
     protocol::{Facts, Job},
     settings::ReadLimits,
+    work::At,
 };
+
+/// Bytes gathered before the output is written.
+const WRITE_BYTES: usize = 128 * 1024;
 
 /// Names of the texts in `templates/` that are no templates.
 const NEVER_BURNT_IN: &str = "never-burnt-in";
@@ -34,6 +40,8 @@ const VOCABULARY: &str = "vocabulary";
 pub struct Names {
     /// Profiles, with version.
     pub profiles: BTreeSet<String>,
+    /// Those of the profiles that keep UIDs (PS3.15 E.3.9).
+    pub uids_kept: BTreeSet<String>,
     /// Templates.
     pub templates: BTreeSet<String>,
 }
@@ -110,6 +118,12 @@ impl Judge {
     pub fn names(&self) -> Names {
         Names {
             profiles: self.profiles.keys().cloned().collect(),
+            uids_kept: self
+                .profiles
+                .iter()
+                .filter(|(_, profile)| profile.has(ProfileOption::RetainUids))
+                .map(|(name, _)| name.clone())
+                .collect(),
             templates: self.templates.iter().map(|template| template.id().to_owned()).collect(),
         }
     }
@@ -121,32 +135,89 @@ impl Judge {
     pub fn judge(&self, job: &Job, files: Files<'_>, line: &mut dyn Pseudonymise) -> io::Result<Outcome> {
         let input = FileSource::new(files.input, job.input_bytes);
         let syntax = job.transfer_syntax_uid.as_str();
-        let Parsed { data_set, body } = match read_dataset(&input, syntax, &self.limits) {
+        let Some(profile) = self.profiles.get(&job.profile) else { return Err(io::ErrorKind::NotFound.into()) };
+        let hold = |reason| Ok(Outcome::Held(reason, None));
+        let Parsed { mut data_set, body } = match read_dataset(&input, syntax, &self.limits) {
             Ok(parsed) => parsed,
-            Err(ReadError::Malformed { .. }) => return Ok(Outcome::Held(HoldReason::Malformed, None)),
-            Err(ReadError::Limit(_)) => return Ok(Outcome::Held(HoldReason::LimitExceeded, None)),
+            Err(ReadError::Malformed { .. }) => return hold(HoldReason::Malformed),
+            Err(ReadError::Limit(_)) => return hold(HoldReason::LimitExceeded),
             Err(ReadError::Io(kind)) => return Err(kind.into()),
         };
-        let _ = (body, files.output, files.scratch, FileScratch::new, dataset::write);
-        let reason = match decide(&data_set, syntax, &self.templates, &self.never_burnt_in) {
-            Decision::Hold(hold) => HoldReason::from_word(hold.as_str()).unwrap_or(HoldReason::Inconsistent),
-            _ => HoldReason::RedactionUnproven,
+        // Of the object as received: redaction and profile change it.
+        let identifiers = Identifiers::collect(&data_set);
+        let mut scratch = FileScratch::new(files.scratch);
+        let redacted = match decide(&data_set, syntax, &self.templates, &self.never_burnt_in) {
+            Decision::Clear(clearance) => Ok(clearance),
+            Decision::Hold(hold) => Err(word(Some(hold.as_str()))),
+            Decision::Redact(plan) => match apply(&plan, &mut data_set, &body, &mut scratch) {
+                Ok(clearance) => Ok(clearance),
+                Err(RedactError::Read(error) | RedactError::Scratch(error)) => return Err(error),
+                Err(error) => Err(word(error.hold())),
+            },
         };
-        let fingerprint = self.fingerprint(&data_set, syntax, line)?;
-        Ok(Outcome::Held(reason, Some(fingerprint)))
+        let clearance = match redacted {
+            Ok(clearance) => clearance,
+            Err(reason) => {
+                let fingerprint = self.fingerprint(&data_set, syntax, line)?;
+                return Ok(Outcome::Held(reason, fingerprint));
+            }
+        };
+        let profiled = match deidentify(data_set, syntax, &identifiers, profile, line) {
+            Ok(profiled) => profiled,
+            Err(DeidError::NoPatientId) => return hold(HoldReason::NoPatientId),
+            Err(DeidError::UnsupportedSopClass) => return hold(HoldReason::UnsupportedSopClass),
+            Err(DeidError::RecognizableFeatures) => return hold(HoldReason::RecognizableFeatures),
+            Err(DeidError::Inconsistent) => return hold(HoldReason::Inconsistent),
+            Err(DeidError::Pseudonym(PseudonymError::Refused)) => return hold(HoldReason::LimitExceeded),
+            Err(DeidError::Pseudonym(error @ PseudonymError::Channel)) => return Err(unanswered(error)),
+        };
+        let sources = Sources { input: &body, scratch: &scratch };
+        let mut writer = BufWriter::with_capacity(WRITE_BYTES, At::start(files.output));
+        let output_bytes = match profiled.write(sources, &mut writer) {
+            Ok(written) => written,
+            Err(WriteError::Io(kind)) => return Err(kind.into()),
+            Err(_) => return hold(HoldReason::Inconsistent),
+        };
+        writer.flush()?;
+        drop(writer);
+        let leak_free = match identifiers.scan(&FileSource::new(files.output, output_bytes), Kept::by(profile)) {
+            Ok(leak_free) => leak_free,
+            Err(ScanError::Io(kind)) => return Err(kind.into()),
+            Err(ScanError::Leak { .. }) => return hold(HoldReason::LeakFound),
+            // What our own reader cannot read again was not written as it should.
+            Err(ScanError::Unreadable(_) | ScanError::Patterns) => return hold(HoldReason::Inconsistent),
+        };
+        let facts = Facts {
+            output_bytes,
+            sop_class_uid: profiled.sop_class_uid().to_owned(),
+            sop_instance_uid: profiled.sop_instance_uid().to_owned(),
+            study_instance_uid: profiled.study_instance_uid().to_owned(),
+            series_instance_uid: profiled.series_instance_uid().to_owned(),
+            transfer_syntax_uid: profiled.transfer_syntax_uid().to_owned(),
+            subject: profiled.subject().to_owned(),
+            actions: profiled.counts().into(),
+            template: clearance.template().map(str::to_owned),
+            frames_proven: clearance.frames(),
+            leak_patterns: leak_free.patterns(),
+        };
+        Ok(Outcome::Released(facts))
     }
 
     /// The format's fingerprint, as JSON.
-    fn fingerprint(&self, data_set: &DataSet, syntax: &str, line: &mut dyn Pseudonymise) -> io::Result<String> {
+    fn fingerprint(&self, data_set: &DataSet, syntax: &str, line: &mut dyn Pseudonymise) -> io::Result<Option<String>> {
         let digest = |kind: &'static str, value: &str| {
             let ask = Ask::Text { domain: format!("fingerprint {kind}"), value: bounded(value).to_owned() };
-            match line.answer(&[ask]).map_err(unanswered)?.as_slice() {
-                [Answer::Text(digits)] => Token::from_hex(digits).ok_or_else(|| io::ErrorKind::InvalidData.into()),
-                _ => Err(io::Error::from(io::ErrorKind::InvalidData)),
+            match line.answer(&[ask])?.as_slice() {
+                [Answer::Text(digits)] => Token::from_hex(digits).ok_or(PseudonymError::Channel),
+                _ => Err(PseudonymError::Channel),
             }
         };
-        let fingerprint = Fingerprint::of(data_set, syntax, &self.vocabulary, |_| false, digest)?;
-        Ok(serde_json::to_string(&fingerprint)?)
+        // A term of the vocabulary is public by itself, whatever else it may be the name of.
+        match Fingerprint::of(data_set, syntax, &self.vocabulary, |_| false, digest) {
+            Ok(fingerprint) => Ok(Some(serde_json::to_string(&fingerprint)?)),
+            Err(PseudonymError::Refused) => Ok(None),
+            Err(error @ PseudonymError::Channel) => Err(unanswered(error)),
+        }
     }
 }
 
@@ -156,6 +227,11 @@ const FINGERPRINT_VALUE_BYTES: usize = 256;
 
 fn bounded(value: &str) -> &str {
     value.get(..value.floor_char_boundary(FINGERPRINT_VALUE_BYTES)).unwrap_or_default()
+}
+
+/// The reason that a pure crate's word stands for; a word of a later version is still a reason to hold.
+fn word(word: Option<&str>) -> HoldReason {
+    word.and_then(HoldReason::from_word).unwrap_or(HoldReason::Inconsistent)
 }
 
 fn unanswered(error: PseudonymError) -> io::Error {

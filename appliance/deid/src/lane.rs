@@ -79,7 +79,7 @@ impl Lane {
         work: &std::path::Path,
     ) -> Result<Self, DeidError> {
         let files = WorkFiles::new(work).map_err(DeidError::io("work files"))?;
-        let recipe = Recipe { program, bounds: shared.settings.worker_bounds() };
+        let recipe = Recipe { program, bounds: shared.settings.worker_bounds(), asks: shared.settings.asks };
         Ok(Self { shared, number, recipe, files, worker: None })
     }
 

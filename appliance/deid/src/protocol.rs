@@ -4,7 +4,10 @@ use gift_deidentify::pseudonym::{Answer, Ask};
 use gift_status::HoldReason;
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::{Bounds, Landlock};
+use crate::{
+    ask::AskLimits,
+    sandbox::{Bounds, Landlock},
+};
 
 /// Most questions in one message; their answers fit one message too.
 pub const ASKS_PER_MESSAGE: usize = 128;
@@ -27,6 +30,8 @@ pub struct Start {
     pub bounds: Bounds,
     /// Length of the policy, bytes.
     pub policy_bytes: u64,
+    /// What it may ask for one object.
+    pub asks: AskLimits,
 }
 
 /// One object.

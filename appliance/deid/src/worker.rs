@@ -5,6 +5,7 @@ use std::{fs::File, io::ErrorKind, os::fd::AsFd as _};
 use gift_deidentify::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
 
 use crate::{
+    ask::{AskLimits, Budget},
     channel::{ChannelError, Endpoint},
     judge::{Files, Judge, Outcome},
     policy::PolicyTexts,
@@ -60,6 +61,8 @@ pub struct Prepared {
     pub scratch: File,
     /// How far landlock closes the sandbox.
     pub landlock: Landlock,
+    /// What may be asked for one object.
+    pub asks: AskLimits,
 }
 
 /// Takes the first order, closes the sandbox, reads the policy.
@@ -77,7 +80,7 @@ pub fn prepare() -> Result<Prepared, WorkerError> {
     let [policy, input, output, scratch] = <[File; 4]>::try_from(files).map_err(|_| WorkerError::Order)?;
     let landlock = sandbox::enter_worker(&start.bounds)?;
     let policy = PolicyTexts::read(&policy, start.policy_bytes).map_err(|_| WorkerError::Policy)?;
-    Ok(Prepared { channel, policy, input, output, scratch, landlock })
+    Ok(Prepared { channel, policy, input, output, scratch, landlock, asks: start.asks })
 }
 
 /// Serves until the monitor closes the channel.
@@ -85,7 +88,7 @@ pub fn prepare() -> Result<Prepared, WorkerError> {
 /// # Errors
 /// [`WorkerError`]; the process ends either way, and nobody reads why.
 pub fn serve() -> Result<(), WorkerError> {
-    let Prepared { mut channel, policy, input, output, scratch, landlock } = prepare()?;
+    let Prepared { mut channel, policy, input, output, scratch, landlock, asks } = prepare()?;
     let judge = Judge::new(&policy).map_err(|_| WorkerError::Policy)?;
     drop(policy);
     channel.send(&Report::Ready { landlock }, &[], None)?;
@@ -97,7 +100,7 @@ pub fn serve() -> Result<(), WorkerError> {
             Err(error) => return Err(error.into()),
         };
         let files = Files { input: &input, output: &output, scratch: &scratch };
-        let report = match judge.judge(&job, files, &mut Line { channel: &mut channel })? {
+        let report = match judge.judge(&job, files, &mut Line { channel: &mut channel, budget: Budget::new(asks) })? {
             Outcome::Released(facts) => Report::Released(Box::new(facts)),
             Outcome::Held(reason, fingerprint) => Report::Held { reason, fingerprint },
         };
@@ -108,10 +111,14 @@ pub fn serve() -> Result<(), WorkerError> {
 /// The line to the monitor, which holds the key.
 struct Line<'a> {
     channel: &'a mut Endpoint,
+    budget: Budget,
 }
 
 impl Pseudonymise for Line<'_> {
     fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, PseudonymError> {
+        if !asks.iter().all(|ask| self.budget.admit(ask).is_ok()) {
+            return Err(PseudonymError::Refused);
+        }
         let mut answers = Vec::with_capacity(asks.len());
         let mut rest = asks;
         let mut most = ASKS_PER_MESSAGE;

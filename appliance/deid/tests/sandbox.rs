@@ -121,7 +121,7 @@ impl Bench {
     }
 
     fn worker(&self) -> Child {
-        let recipe = Recipe { program: "/proc/self/exe".into(), bounds: BOUNDS };
+        let recipe = Recipe { program: "/proc/self/exe".into(), bounds: BOUNDS, asks: AskLimits::default() };
         Child::start(&recipe, &self.files, &self.policy, self.policy_bytes).unwrap()
     }
 
@@ -265,7 +265,8 @@ fn compromised_worker() {
     sandbox::close_inherited().unwrap();
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
     assert_eq!(open, 4, "standard descriptors and this listing, nothing inherited");
-    let Prepared { mut channel, input, output, scratch: _scratch, landlock, policy: _ } = worker::prepare().unwrap();
+    let Prepared { mut channel, input, output, scratch: _scratch, landlock, policy: _, asks: _ } =
+        worker::prepare().unwrap();
     channel.send(&Report::Ready { landlock }, &[], None).unwrap();
     while let Ok(order) = channel.recv::<Order>(None, || ()) {
         let Order::Judge(job) = order else { return };

@@ -33,6 +33,8 @@ pub struct House {
     process: Option<Child>,
     pub extra: String,
     pub routes: String,
+    /// Length of the log when it was started last.
+    starts: usize,
 }
 
 /// An object in the outbox.
@@ -60,7 +62,7 @@ impl House {
         let depositor = Depositor::open(&root.join("intake/staging"), &root.join("intake/inbox")).unwrap();
         let routes =
             format!("[[route]]\ncalled-ae = \"{ROUTED}\"\nproject = \"fetal-surgery\"\nprofile = \"gift-default-1\"\n");
-        Self { directory, depositor, process: None, extra: String::new(), routes }
+        Self { directory, depositor, process: None, extra: String::new(), routes, starts: 0 }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -85,6 +87,7 @@ impl House {
     /// Starts the process; its log is added to `log`.
     pub fn start(&mut self) {
         assert!(self.process.is_none());
+        self.starts = self.log().len();
         let settings = self.write_settings();
         let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_gift-deid"))
@@ -98,6 +101,12 @@ impl House {
             .spawn()
             .unwrap();
         self.process = Some(process);
+    }
+
+    /// Waits until the process that was started last serves.
+    pub fn wait_until_ready(&mut self) {
+        let starts = self.starts;
+        self.wait_until("ready", |house| house.log()[starts..].contains("deid started"));
     }
 
     pub fn pid(&self) -> Pid {
