@@ -35,7 +35,9 @@ use crate::{
 };
 
 /// The loop turns at least this often, and says that it lives.
-const TURN: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_millis(500);
+/// How often the queue is told to the board: finding the oldest of a backlog looks at every entry.
+const TELL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What one attempt came to.
 #[derive(Debug)]
@@ -78,6 +80,7 @@ struct Round {
     probe: Option<Epoch>,
     report_waits: bool,
     report_away: bool,
+    next_tell: Instant,
 }
 
 impl Courier {
@@ -91,7 +94,10 @@ impl Courier {
             self.pulse.beat();
             let now = Instant::now();
             self.start_what_may(&mut round, now);
-            self.tell(&round);
+            if now >= round.next_tell {
+                self.tell(&round);
+                round.next_tell = now + TELL_INTERVAL;
+            }
             let wake = self.next_wake(&round, now);
             tokio::select! {
                 biased;
@@ -133,6 +139,7 @@ impl Courier {
             probe: None,
             report_waits: true,
             report_away: false,
+            next_tell: now,
         }
     }
 

@@ -258,6 +258,11 @@ mod tests {
         assert_eq!(format!("{plain:?}"), format!("{switched_on:?}"));
     }
 
+    #[test]
+    fn the_settings_that_the_image_ships_parse() {
+        parse(include_str!("../../dist/etc/gift/uplink.toml")).unwrap();
+    }
+
     fn is_assignment(text: &str) -> bool {
         text.split_once(" = ").is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'))
     }
