@@ -201,7 +201,7 @@ impl Patient {
         let hospital = format!("RQX{}{}", rng.between(1000, 9999), rng.between(1000, 9999));
         let (id, issuer, other_id) =
             if rng.chance(60) { (national, None, hospital) } else { (hospital, Some("ST BRIGIDS PAS"), national) };
-        let days = rng.between(0, 25 * 365) as u64;
+        let days = rng.between(0, 25 * 365);
         let first = NaiveDate::from_ymd_opt(1979, 1, 1).unwrap_or_default();
         Self {
             ordinal,
