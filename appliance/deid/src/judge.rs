@@ -17,7 +17,9 @@ use gift_deidentify::{
     profile::{Profile, ProfileOption, Tables},
     pseudonym::{Answer, Ask, PseudonymError, Pseudonymise},
 };
-use gift_redact::{Decision, Fingerprint, NeverBurntIn, RedactError, Templates, Token, Vocabulary, apply, decide};
+use gift_redact::{
+    Decision, Deidentified, Fingerprint, NeverBurntIn, RedactError, Templates, Token, Vocabulary, apply, decide,
+};
 use gift_status::HoldReason;
 
 use crate::{
@@ -75,8 +77,8 @@ pub struct Files<'a> {
 /// What became of an object.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The output is safe.
-    Released(Facts),
+    /// The output is safe, and there is proof of it.
+    Released(Box<Deidentified<Facts>>),
     /// It must be held.
     Held(HoldReason, Option<String>),
 }
@@ -200,7 +202,11 @@ impl Judge {
             frames_proven: clearance.frames(),
             leak_patterns: leak_free.patterns(),
         };
-        Ok(Outcome::Released(facts))
+        match Deidentified::seal(facts, &profiled, clearance, leak_free) {
+            Ok(sealed) => Ok(Outcome::Released(Box::new(sealed))),
+            // Something that shows pixels stands where redaction did not look.
+            Err(_) => hold(HoldReason::RedactionUnproven),
+        }
     }
 
     /// The format's fingerprint, as JSON.

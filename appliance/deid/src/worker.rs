@@ -101,7 +101,7 @@ pub fn serve() -> Result<(), WorkerError> {
         };
         let files = Files { input: &input, output: &output, scratch: &scratch };
         let report = match judge.judge(&job, files, &mut Line { channel: &mut channel, budget: Budget::new(asks) })? {
-            Outcome::Released(facts) => Report::Released(Box::new(facts)),
+            Outcome::Released(sealed) => Report::Released(Box::new(sealed.into_value())),
             Outcome::Held(reason, fingerprint) => Report::Held { reason, fingerprint },
         };
         channel.send(&report, &[], None)?;
