@@ -22,7 +22,8 @@ pub(super) fn dummy(vr: VR, value: &Value) -> Option<Vec<u8>> {
         DS | IS => text("0"),
         OB | OW | UN => Some(vec![0, 0]),
         AT | FD | FL | OD | OF | OL | OV | SL | SS | SV | UL | US | UV => Some(vec![0; value.bytes()?.len()]),
-        // A UID is never a dummy, it is replaced; a URI of nothing does not exist; a sequence is filled, not replaced.
-        UI | UR | SQ => None,
+        UR => text("about:blank"),
+        // A UID is never a dummy, it is replaced; a sequence is filled, not replaced.
+        UI | SQ => None,
     }
 }

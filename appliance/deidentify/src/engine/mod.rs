@@ -22,7 +22,7 @@ use dicom_core::Tag;
 
 use crate::dataset::{self, CharacterSet, DataSet, OutputMeta, Sources, WriteError};
 use crate::identifiers::Identifiers;
-use crate::profile::{DocumentPolicy, Profile, SopClass};
+use crate::profile::{DocumentPolicy, IssuerPolicy, Profile, SopClass};
 use crate::pseudonym::{PseudonymError, Pseudonymise};
 use apply::{Apply, Mode};
 use asks::Answers;
@@ -185,7 +185,10 @@ pub fn deidentify(
         one(tag)?;
     }
     let id = data_set.str(PATIENT_ID).filter(|id| !id.is_empty()).ok_or(DeidError::NoPatientId)?;
-    let issuer = data_set.str(ISSUER_OF_PATIENT_ID).unwrap_or_default();
+    let issuer = match profile.issuer() {
+        IssuerPolicy::AsStated => data_set.str(ISSUER_OF_PATIENT_ID).unwrap_or_default(),
+        IssuerPolicy::Site => String::new(),
+    };
 
     let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;
     let mut apply = Apply::new(profile, identifiers, &answers);

@@ -70,6 +70,8 @@ const LISTED: &[(u16, u16, Kind)] = &[
     (0x0040, 0x0242, Kind::Device),      // Performed Station Name
 ];
 
+/// Device UID, Manufacturer's Device Class UID.
+const DEVICE_UIDS: [Tag; 2] = [Tag(0x0018, 0x1002), Tag(0x0018, 0x100B)];
 const BIRTH_DATE: Tag = Tag(0x0010, 0x0030);
 
 impl Identifiers {
@@ -86,6 +88,7 @@ impl Identifiers {
         found.persons.sort_unstable();
         found.persons.dedup();
         sorted(&mut found.uids);
+        sorted(&mut found.device_uids);
         for dates in [&mut found.birth_dates, &mut found.dates] {
             dates.sort_unstable();
             dates.dedup();
@@ -108,9 +111,10 @@ impl Identifiers {
         match element.vr {
             VR::PN => element.strings(set).iter().for_each(|name| self.person(name)),
             VR::UI => {
+                let uids = if DEVICE_UIDS.contains(&element.tag) { &mut self.device_uids } else { &mut self.uids };
                 for uid in element.strings(set) {
-                    if uid.len() >= MIN_UID && !uid.starts_with(DICOM_ROOT) && self.uids.len() < MAX_UIDS {
-                        self.uids.push(uid);
+                    if uid.len() >= MIN_UID && !uid.starts_with(DICOM_ROOT) && uids.len() < MAX_UIDS {
+                        uids.push(uid);
                     }
                 }
             }

@@ -61,6 +61,8 @@ pub struct Identifiers {
     birth_dates: Vec<NaiveDate>,
     dates: Vec<NaiveDate>,
     uids: Vec<String>,
+    /// UIDs of devices, which Retain Device Identity keeps.
+    device_uids: Vec<String>,
 }
 
 impl std::fmt::Debug for Identifiers {

@@ -180,7 +180,8 @@ impl Identifiers {
             }
         }
         if !kept.uids {
-            self.uids.iter().for_each(|uid| out.add(uid, Edge::Number, LeakKind::Uid));
+            let device = self.device_uids.iter().filter(|_| !kept.device);
+            self.uids.iter().chain(device).for_each(|uid| out.add(uid, Edge::Number, LeakKind::Uid));
         }
         out.0.into_iter().collect()
     }

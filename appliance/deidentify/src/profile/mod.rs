@@ -9,6 +9,7 @@ pub(crate) mod tables;
 
 use std::collections::{BTreeSet, HashSet};
 
+use dicom_core::Tag;
 use serde::Deserialize;
 
 pub(crate) use method::method_codes;
@@ -52,12 +53,36 @@ pub enum DocumentPolicy {
     Replace,
 }
 
+/// What Issuer of Patient ID (0010,0021) means for pseudonyms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerPolicy {
+    /// As it stands: the same Patient ID of another issuer is another subject.
+    AsStated,
+    /// It is not looked at: all Patient IDs are the site's own.
+    Site,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct ProfileText {
     name: String,
     options: Vec<ProfileOption>,
+    patient_id: PatientIdText,
+    descriptors: DescriptorText,
     sop_classes: SopClassText,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PatientIdText {
+    issuer: IssuerPolicy,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct DescriptorText {
+    narrative: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +103,8 @@ pub struct Profile {
     refuse: BTreeSet<String>,
     recognizable: BTreeSet<String>,
     documents: DocumentPolicy,
+    issuer: IssuerPolicy,
+    narrative: HashSet<Tag>,
     pub(crate) tables: Tables,
 }
 
@@ -90,6 +117,12 @@ pub enum ProfileError {
     /// A name outside `[a-z0-9._-]{1,64}`.
     #[error("profile, line {line}: name outside [a-z0-9._-]{{1,64}}")]
     Name {
+        /// Line, from one.
+        line: usize,
+    },
+    /// A tag that is not written `gggg,eeee`.
+    #[error("profile, line {line}: a tag is written gggg,eeee in hexadecimal digits")]
+    Tag {
         /// Line, from one.
         line: usize,
     },
@@ -119,6 +152,11 @@ impl Profile {
         {
             return Err(ProfileError::Dates { line: line("options") });
         }
+        let mut narrative = HashSet::new();
+        for text in &parsed.descriptors.narrative {
+            let tag = text.parse::<Tag>().map_err(|_| ProfileError::Tag { line: line(&format!("\"{text}\"")) })?;
+            narrative.insert(tag);
+        }
         Ok(Self {
             name: parsed.name,
             options,
@@ -126,6 +164,8 @@ impl Profile {
             refuse: parsed.sop_classes.refuse,
             recognizable: parsed.sop_classes.recognizable,
             documents: parsed.sop_classes.encapsulated_documents,
+            issuer: parsed.patient_id.issuer,
+            narrative,
             tables: tables.clone(),
         })
     }
@@ -138,6 +178,15 @@ impl Profile {
     /// True when the option is on.
     pub fn has(&self, option: ProfileOption) -> bool {
         self.options.contains(&option)
+    }
+
+    pub(crate) fn issuer(&self) -> IssuerPolicy {
+        self.issuer
+    }
+
+    /// True for text of unlimited length that may be cleaned and kept, where descriptors are.
+    pub(crate) fn is_kept_narrative(&self, tag: Tag) -> bool {
+        self.narrative.contains(&tag)
     }
 
     pub(crate) fn documents(&self) -> DocumentPolicy {
@@ -194,6 +243,7 @@ pub(crate) mod tests {
         let tables = tables();
         let error = |text: &str| Profile::from_toml(text, &tables).unwrap_err().to_string();
         assert!(error(&BASIC.replace("clean-pixel-data", "clean-everything")).contains("line "));
+        assert!(error(&BASIC.replace("\"0008,2111\"", "\"8,Z\"")).contains("line "));
         assert!(error(&format!("colour = 1\n{BASIC}")).contains("line 1"));
         assert!(error(&BASIC.replace("basic-1", "Basic 1")).contains("line "));
         let both = "\"retain-longitudinal-full-dates\", \"retain-longitudinal-modified-dates\"";

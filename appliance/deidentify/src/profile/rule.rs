@@ -82,6 +82,10 @@ pub(crate) fn fate(profile: &Profile, element: &Element) -> Fate {
                 return Fate::Content;
             }
             let text = cleans(TableOption::CleanDescriptors) || cleans(TableOption::RetainPatientCharacteristics);
+            // Narratives about a patient cannot be known to be clean (E.3.5): only listed ones are.
+            if text && matches!(known, VR::LT | VR::ST | VR::UT) && !profile.is_kept_narrative(tag) {
+                return basic(row.basic, element);
+            }
             if text || cleans(TableOption::CleanGraphics) {
                 return Fate::Clean;
             }
@@ -123,7 +127,7 @@ fn same_kind(element: &Element, known: VR) -> bool {
         Value::Sequence(_) => known == VR::SQ,
         Value::Fragments { .. } => matches!(known, VR::OB | VR::OW),
         Value::Bytes(_) | Value::Span { .. } => {
-            known != VR::SQ && element.vr != VR::UN && is_text(known) == is_text(element.vr)
+            known != VR::SQ && (element.vr == VR::UN) == (known == VR::UN) && is_text(known) == is_text(element.vr)
         }
     }
 }
