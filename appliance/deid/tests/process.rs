@@ -150,6 +150,39 @@ fn what_was_held_is_released_once_it_is_routed() {
 }
 
 #[test]
+fn a_held_format_is_released_by_itself_once_its_template_arrives() {
+    let mut house = House::new();
+    let template = house.path("policy/templates/demo/ge-voluson-e10.toml");
+    let text = fs::read(&template).unwrap();
+    fs::remove_file(&template).unwrap();
+    house.start();
+    house.deposit(ROUTED, &object::voluson(1, 3));
+    house.deposit(ROUTED, &object::garbage());
+    house.wait_until("held", |house| house.waiting() == 0);
+    assert_eq!(house.held(), reasons(&[(HoldReason::NoTemplate, 1), (HoldReason::Malformed, 1)]), "{}", house.log());
+
+    // Nobody visits the hospital: the file arrives, and that is all.
+    fs::write(&template, text).unwrap();
+    house.wait_until("released", |house| house.released().len() == 1);
+    house.wait_until("row gone", |house| house.held() == reasons(&[(HoldReason::Malformed, 1)]));
+    let released = house.released().remove(0);
+    assert_eq!(released.manifest.certificate.template.as_deref(), Some(object::VOLUSON_TEMPLATE));
+    assert_eq!(released.manifest.certificate.frames_proven, 3);
+
+    let before = object::voluson(1, 3).bytes;
+    let frame = 720 * 960 * 3;
+    let pixels = |bytes: &[u8]| bytes[bytes.len() - 3 * frame..].to_vec();
+    let (before, after) = (pixels(&before), pixels(&released.file));
+    let inside = |i: usize| {
+        let (x, y) = ((i % frame / 3) % 960, (i % frame / 3) / 960);
+        (76..506).contains(&x) && (3..31).contains(&y) || (76..506).contains(&x) && (36..62).contains(&y)
+    };
+    assert!((0..after.len()).all(|i| if inside(i) { after[i] == 0 } else { after[i] == before[i] }));
+    house.stop();
+    house.assert_no_trace(object::PLANTED);
+}
+
+#[test]
 fn without_a_policy_that_parses_nothing_leaves_and_nothing_is_lost() {
     let mut house = House::new();
     house.start();

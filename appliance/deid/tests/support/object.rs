@@ -3,6 +3,7 @@
 /// Explicit VR Little Endian.
 pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
+const US_CINE: &str = "1.2.840.10008.5.1.4.1.1.3.1";
 const US: &str = "1.2.840.10008.5.1.4.1.1.6.1";
 
 /// What must not be found anywhere afterwards.
@@ -37,12 +38,32 @@ pub fn element(group: u16, number: u16, vr: &str, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn image(class: &'static str, number: u32, modality: &str, maker: [&str; 2], side: u16) -> Object {
+/// What an image is made of.
+struct Layout {
+    rows: u16,
+    columns: u16,
+    frames: u32,
+    photometric: &'static str,
+    bits: u16,
+}
+
+impl Layout {
+    fn samples(&self) -> u16 {
+        if self.photometric == "RGB" { 3 } else { 1 }
+    }
+    fn bytes(&self) -> usize {
+        usize::from(self.rows)
+            * usize::from(self.columns)
+            * usize::from(self.samples() * self.bits / 8)
+            * self.frames as usize
+    }
+}
+
+fn image(class: &'static str, number: u32, modality: &str, maker: [&str; 2], layout: &Layout) -> Object {
     let sop_instance = format!("1.2.826.0.1.99.3.{number}");
     let text = |group, tag, vr, value: &str| element(group, tag, vr, value.as_bytes());
     let us = |tag, value: u16| element(0x28, tag, "US", &value.to_le_bytes());
-    let pixels: Vec<u8> =
-        (0..u32::from(side) * u32::from(side) * 2).map(|i| if i % 2 == 0 { i as u8 } else { 3 }).collect();
+    let pixels: Vec<u8> = (0..layout.bytes()).map(|i| if i % 2 == 0 { i as u8 } else { 3 }).collect();
     let bytes = [
         text(8, 0x0008, "CS", "ORIGINAL\\PRIMARY\\AXIAL"),
         text(8, 0x0016, "UI", class),
@@ -60,13 +81,15 @@ fn image(class: &'static str, number: u32, modality: &str, maker: [&str; 2], sid
         text(0x20, 0x000D, "UI", "1.2.826.0.1.99.1"),
         text(0x20, 0x000E, "UI", "1.2.826.0.1.99.2"),
         text(0x20, 0x0013, "IS", &number.to_string()),
-        us(0x0002, 1),
-        text(0x28, 0x0004, "CS", "MONOCHROME2"),
-        us(0x0010, side),
-        us(0x0011, side),
-        us(0x0100, 16),
-        us(0x0101, 16),
-        us(0x0102, 15),
+        us(0x0002, layout.samples()),
+        text(0x28, 0x0004, "CS", layout.photometric),
+        if layout.samples() == 3 { us(0x0006, 0) } else { Vec::new() },
+        if layout.frames > 1 { text(0x28, 0x0008, "IS", &layout.frames.to_string()) } else { Vec::new() },
+        us(0x0010, layout.rows),
+        us(0x0011, layout.columns),
+        us(0x0100, layout.bits),
+        us(0x0101, layout.bits),
+        us(0x0102, layout.bits - 1),
         us(0x0103, 0),
         element(0x7FE0, 0x0010, "OW", &pixels),
     ]
@@ -76,12 +99,28 @@ fn image(class: &'static str, number: u32, modality: &str, maker: [&str; 2], sid
 
 /// A CT slice, never burnt in.
 pub fn ct(number: u32) -> Object {
-    image(CT, number, "CT", ["SIEMENS", "SOMATOM Force"], 16)
+    large_ct(number, 16)
+}
+
+/// A CT slice of so many rows and columns.
+pub fn large_ct(number: u32, side: u16) -> Object {
+    let layout = Layout { rows: side, columns: side, frames: 1, photometric: "MONOCHROME2", bits: 16 };
+    image(CT, number, "CT", ["SIEMENS", "SOMATOM Force"], &layout)
+}
+
+/// Template of [`voluson`] in `config/templates/demo/`.
+pub const VOLUSON_TEMPLATE: &str = "demo-ge-voluson-e10-960x720-rgb";
+
+/// An ultrasound cine of the model that has a template: RGB, 720 rows of 960 columns.
+pub fn voluson(number: u32, frames: u32) -> Object {
+    let layout = Layout { rows: 720, columns: 960, frames, photometric: "RGB", bits: 8 };
+    image(US_CINE, number, "US", ["GE Healthcare", "Voluson E10"], &layout)
 }
 
 /// An ultrasound image of a scanner nobody has a template for.
 pub fn unknown_ultrasound(number: u32) -> Object {
-    image(US, number, "US", ["Quillfeather Instruments", "Harbottle 3000"], 64)
+    let layout = Layout { rows: 64, columns: 64, frames: 1, photometric: "MONOCHROME2", bits: 16 };
+    image(US, number, "US", ["Quillfeather Instruments", "Harbottle 3000"], &layout)
 }
 
 fn hostile(number: u32, bytes: Vec<u8>) -> Object {
