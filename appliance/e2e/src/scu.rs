@@ -37,6 +37,7 @@ pub fn storescu(
                     "-v",
                     "--no-halt",
                     "--required",
+                    "--propose-jpeg8",
                     "--timeout",
                     "10",
                     "--acse-timeout",

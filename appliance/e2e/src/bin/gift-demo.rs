@@ -6,11 +6,14 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Parser;
 use gift_e2e::{
     generator::{Expectation, Generator},
@@ -19,7 +22,7 @@ use gift_e2e::{
     web::{Web, value},
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use nix::sys::signal::{SigSet, Signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The main job on this machine: hub and box, a scanner's images in, browsable result and health page out.
 #[derive(Debug, Parser)]
@@ -46,15 +49,12 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    // Signals are waited for at the end; blocked here so that every thread inherits the mask (children get a clean one).
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    if let Err(error) = signals.thread_block() {
-        eprintln!("error: {error}");
+    let interrupted = Arc::new(AtomicBool::new(false));
+    if let Err(error) = watch_signals(Arc::clone(&interrupted)) {
+        eprintln!("error: {error:#}");
         return ExitCode::FAILURE;
     }
-    match demo(&Arguments::parse(), &signals) {
+    match demo(&Arguments::parse(), &interrupted) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -64,7 +64,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn demo(arguments: &Arguments, signals: &SigSet) -> Result<bool> {
+/// Ctrl-C and SIGTERM set the flag; the demo then ends its processes in order.
+fn watch_signals(interrupted: Arc<AtomicBool>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut terminate = {
+        let _inside = runtime.enter();
+        signal(SignalKind::terminate())?
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        interrupted.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
+
+fn demo(arguments: &Arguments, interrupted: &Arc<AtomicBool>) -> Result<bool> {
     let temporary = tempfile::Builder::new().prefix("gift-demo-").tempdir()?;
     let root = arguments.state.clone().unwrap_or_else(|| temporary.path().join("state"));
     anyhow::ensure!(!root.exists(), "{} exists already", root.display());
@@ -79,6 +98,7 @@ fn demo(arguments: &Arguments, signals: &SigSet) -> Result<bool> {
     let mut options = Options::new(&root)?;
     options.web_port = arguments.web_port;
     options.isolate = !arguments.no_isolation;
+    options.interrupted = Arc::clone(interrupted);
     let rig = Rig::start(&options)?;
     match &rig.isolation {
         Isolation::Full { .. } => {
@@ -126,7 +146,9 @@ fn demo(arguments: &Arguments, signals: &SigSet) -> Result<bool> {
         println!("   Scanner side: {}:{} (AE title {})", rig.dicom_address().ip(), rig.dicom_port, rig.called_ae);
         println!("   Logs: {}", rig.root.join("log").display());
         println!("   Ctrl-C ends it.");
-        signals.wait().context("waiting for Ctrl-C")?;
+        while !interrupted.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(100));
+        }
         println!("\nending");
     }
     Ok(faults.is_empty())

@@ -1,5 +1,7 @@
 //! What makes the simulator trustworthy: it is deterministic, its key tells the truth, and its objects are valid.
 
+mod policy;
+
 use std::{
     path::Path,
     process::{Command, Stdio},

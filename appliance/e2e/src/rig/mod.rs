@@ -15,7 +15,10 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc,
+    },
     time::{Duration, Instant},
 };
 
@@ -97,6 +100,8 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// Use accounts and namespaces when root.
     pub isolate: bool,
+    /// Set from outside to end every wait early.
+    pub interrupted: Arc<AtomicBool>,
 }
 
 impl Options {
@@ -112,6 +117,7 @@ impl Options {
             web_port: 0,
             reserve_bytes: 64 << 20,
             isolate: true,
+            interrupted: Arc::default(),
         })
     }
 }
@@ -134,6 +140,7 @@ pub struct Rig {
     dicom_socket: TcpListener,
     web_socket: TcpListener,
     box_socket: TcpListener,
+    interrupted: Arc<AtomicBool>,
     running: BTreeMap<Role, Supervised>,
 }
 
@@ -168,6 +175,7 @@ impl Rig {
             dicom_socket,
             web_socket,
             box_socket,
+            interrupted: Arc::clone(&options.interrupted),
             running: BTreeMap::new(),
         };
         settings::write(&rig, options)?;
@@ -373,6 +381,9 @@ impl Rig {
     pub fn wait_until(&self, what: &str, patience: Duration, mut done: impl FnMut(&Self) -> bool) -> Result<Duration> {
         let started = Instant::now();
         while !done(self) {
+            if self.interrupted.load(Ordering::Relaxed) {
+                bail!("{what}: interrupted");
+            }
             if started.elapsed() > patience {
                 bail!("{what}: not within {patience:?}");
             }
@@ -385,9 +396,7 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         for role in [Role::Receiver, Role::Deid, Role::Uplink, Role::Health, Role::Hub] {
-            let t = Instant::now();
-            let e = self.stop_role(role);
-            eprintln!("DBG stop {role:?} {:?} {e:?}", t.elapsed());
+            self.stop_role(role);
         }
     }
 }
