@@ -1,7 +1,7 @@
 //! The scanner simulator: makes realistic DICOM objects with planted identifiers, and a key that says for each what was
 //! planted and what is to become of it.
 //!
-//! Everything follows from a seed, on every machine. The people are invented ([`people`]), the scanners are laid out like the
+//! Everything follows from a seed, on every machine. The people are invented (`people`), the scanners are laid out like the
 //! models they are named after ([`scanner`]), and the objects are valid: `dciodvfy` finds no error in them. Most of them are
 //! things that the shipped policy releases; the others must be held, each for its own reason ([`Kind::expectation`]).
 //! [`attack`] has what no scanner sends.
