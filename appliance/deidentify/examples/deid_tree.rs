@@ -45,6 +45,7 @@ fn main() {
     let text = include_str!("../../../config/profiles/basic.toml")
         .replace("\"clean-pixel-data\"", &format!("\"clean-pixel-data\"{options}"))
         .replace("issuer = \"as-stated\"", "issuer = \"site\"")
+        .replace("missing = \"hold\"", "missing = \"study\"")
         .replace("encapsulated-documents = \"hold\"", "encapsulated-documents = \"replace\"");
     let profile = Profile::from_toml(&text, &tables).unwrap();
     let mut who = KeyedPseudonymiser::new(PseudonymKey::new(&[7; 32], 1));

@@ -257,7 +257,10 @@ impl<'a> Apply<'a> {
             self.cleaner.clean(&text, patterns)
         };
         match cleaned {
-            Some(text) if text.trim_matches(['\\', ' ']).is_empty() => self.by_basic_profile(element, set),
+            Some(text) if text.trim_matches(['\\', ' ']).is_empty() => match element.vr {
+                VR::CS => self.empty(element), // A dummy would be no defined term.
+                _ => self.by_basic_profile(element, set),
+            },
             Some(text) => {
                 self.counts.c += 1;
                 self.put(element, text);

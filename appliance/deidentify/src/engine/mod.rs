@@ -22,7 +22,7 @@ use dicom_core::Tag;
 
 use crate::dataset::{self, CharacterSet, DataSet, OutputMeta, Sources, WriteError};
 use crate::identifiers::Identifiers;
-use crate::profile::{DocumentPolicy, IssuerPolicy, Profile, SopClass};
+use crate::profile::{DocumentPolicy, IssuerPolicy, MissingIdPolicy, Profile, SopClass};
 use crate::pseudonym::{PseudonymError, Pseudonymise};
 use apply::{Apply, Mode};
 use asks::Answers;
@@ -35,6 +35,9 @@ pub(crate) const PATIENT_ID: Tag = Tag(0x0010, 0x0020);
 pub(crate) const ISSUER_OF_PATIENT_ID: Tag = Tag(0x0010, 0x0021);
 pub(crate) const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
 pub(crate) const SERIES_INSTANCE_UID: Tag = Tag(0x0020, 0x000E);
+
+/// Issuer under which studies without Patient ID become subjects; no value of (0010,0021) holds a control character.
+const STUDY_ISSUER: &str = "\u{1}study";
 
 /// Why an object cannot be de-identified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -181,13 +184,17 @@ pub fn deidentify(
     if is_document && profile.documents() == DocumentPolicy::Hold {
         return Err(DeidError::UnsupportedSopClass);
     }
-    for tag in [SOP_INSTANCE_UID, STUDY_INSTANCE_UID, SERIES_INSTANCE_UID] {
-        one(tag)?;
-    }
-    let id = data_set.str(PATIENT_ID).filter(|id| !id.is_empty()).ok_or(DeidError::NoPatientId)?;
+    one(SOP_INSTANCE_UID)?;
+    one(SERIES_INSTANCE_UID)?;
+    let study = one(STUDY_INSTANCE_UID)?;
     let issuer = match profile.issuer() {
         IssuerPolicy::AsStated => data_set.str(ISSUER_OF_PATIENT_ID).unwrap_or_default(),
         IssuerPolicy::Site => String::new(),
+    };
+    let (issuer, id) = match (data_set.str(PATIENT_ID), profile.missing_id()) {
+        (Some(id), _) => (issuer, id),
+        (None, MissingIdPolicy::Study) => (STUDY_ISSUER.to_owned(), study),
+        (None, MissingIdPolicy::Hold) => return Err(DeidError::NoPatientId),
     };
 
     let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;

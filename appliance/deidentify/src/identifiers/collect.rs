@@ -138,10 +138,18 @@ impl Identifiers {
         }
     }
 
-    /// A person name: its component groups (alphabetic, ideographic, phonetic) are names of their own.
+    /// A person name: its component groups (alphabetic, ideographic, phonetic) are names of their own. A part with a digit is
+    /// no name but a number (`QIN-HEAD-01`), and counts as a whole.
     fn person(&mut self, name: &str) {
         for group in name.split('=') {
-            let words: Vec<String> = words(group).iter().map(|w| group[w.start..w.end].to_owned()).collect();
+            let parts = group.split(|c: char| c.is_whitespace() || matches!(c, '^' | ',' | ';'));
+            let (numbers, names): (Vec<&str>, Vec<&str>) = parts.partition(|p| p.bytes().any(|b| b.is_ascii_digit()));
+            if self.entries.len() < MAX_ENTRIES {
+                self.entries.extend(numbers.iter().map(|n| Entry { kind: Kind::Number, text: (*n).to_owned() }));
+            }
+            let cut =
+                |part: &&str| words(part).into_iter().map(|w| part[w.start..w.end].to_owned()).collect::<Vec<_>>();
+            let words: Vec<String> = names.iter().flat_map(cut).collect();
             if !words.is_empty() && self.persons.len() < MAX_ENTRIES {
                 self.persons.push(words);
             }

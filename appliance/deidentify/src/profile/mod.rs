@@ -73,10 +73,21 @@ struct ProfileText {
     sop_classes: SopClassText,
 }
 
+/// What becomes of objects without Patient ID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingIdPolicy {
+    /// They are held.
+    Hold,
+    /// The subject is made of the Study Instance UID: each study is a subject of its own.
+    Study,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct PatientIdText {
     issuer: IssuerPolicy,
+    missing: MissingIdPolicy,
 }
 
 #[derive(Deserialize)]
@@ -104,6 +115,7 @@ pub struct Profile {
     recognizable: BTreeSet<String>,
     documents: DocumentPolicy,
     issuer: IssuerPolicy,
+    missing: MissingIdPolicy,
     narrative: HashSet<Tag>,
     pub(crate) tables: Tables,
 }
@@ -165,6 +177,7 @@ impl Profile {
             recognizable: parsed.sop_classes.recognizable,
             documents: parsed.sop_classes.encapsulated_documents,
             issuer: parsed.patient_id.issuer,
+            missing: parsed.patient_id.missing,
             narrative,
             tables: tables.clone(),
         })
@@ -182,6 +195,10 @@ impl Profile {
 
     pub(crate) fn issuer(&self) -> IssuerPolicy {
         self.issuer
+    }
+
+    pub(crate) fn missing_id(&self) -> MissingIdPolicy {
+        self.missing
     }
 
     /// True for text of unlimited length that may be cleaned and kept, where descriptors are.
