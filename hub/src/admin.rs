@@ -99,7 +99,7 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::RevokeBox { name } => {
             hub.store.write_blocking(move |c, key| fleet::revoke_box(c, key, &name))?;
         }
-        Command::VerifyAudit => match hub.store.write_blocking(|c, key| audit::verify(c, key))? {
+        Command::VerifyAudit => match hub.store.write_blocking(audit::verify)? {
             Verified::Whole(rows) => print(&format!("whole: {rows} rows\n"))?,
             Verified::BrokenAt(row) => bail!("the audit trail is broken at row {row}"),
         },

@@ -51,6 +51,8 @@ const DRAIN: Duration = Duration::from_secs(20);
 pub struct Peer {
     /// Address, IPv4-mapped IPv6 turned into IPv4.
     pub address: IpAddr,
+    /// The port that the peer connected to, as this machine sees it.
+    pub local_port: u16,
     /// The client certificate that TLS verified, if one was shown.
     pub certificate: Option<CertificateDer<'static>>,
 }
@@ -135,6 +137,7 @@ async fn connection(
     watcher: hyper_util::server::graceful::Watcher,
 ) {
     let _ = stream.set_nodelay(true);
+    let local_port = stream.local_addr().map_or(443, |local| local.port());
     let tls = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return events::handshake_failed(name, address, &error),
@@ -142,7 +145,7 @@ async fn connection(
     };
     let certificate =
         tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|der| der.clone().into_owned());
-    let peer = Peer { address, certificate };
+    let peer = Peer { address, local_port, certificate };
     let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.clone().call(request)

@@ -71,6 +71,10 @@ pub struct WebListener {
     pub address: SocketAddr,
     /// DNS names and IP addresses in the server certificate.
     pub names: Vec<String>,
+    /// Where clients find this listener, for the links in DICOMweb answers (`https://hub.example.org`): needed where a port
+    /// is forwarded. Otherwise the links are made of the request's `Host`.
+    #[serde(default)]
+    pub public_url: Option<String>,
     /// CIDR ranges that may connect; all others are cut before TLS. `X-Forwarded-For` is never read.
     pub allow: AllowList,
     /// Connections at a time.
@@ -334,6 +338,10 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
     }
     if settings.passwords.memory_kib < 19_456 && !cfg!(test) {
         return Err(refuse(1, "passwords.memory-kib below 19456 (OWASP's floor for Argon2id)"));
+    }
+    let public = settings.web_listener.public_url.as_deref();
+    if public.is_some_and(|url| !url.starts_with("https://") || url.ends_with('/')) {
+        return Err(refuse(1, "web-listener.public-url begins with https:// and does not end with a slash"));
     }
     if settings.passwords.concurrent == 0 || settings.ingest.concurrent_uploads == 0 {
         return Err(refuse(1, "a concurrency of zero would serve nobody"));

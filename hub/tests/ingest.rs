@@ -1,5 +1,6 @@
 //! Enrolment, upload with mTLS, query and retrieval; what must be refused; what must be isolated; crashes. The real binary and
 //! real clients.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod common;
 

@@ -86,15 +86,13 @@ impl Parser {
     /// The body is not a multipart of one part.
     pub fn feed(&mut self, chunk: &Bytes, events: &mut Vec<Event>) -> Result<(), MultipartError> {
         // The common case, a chunk in the midst of the body with nothing held back, is passed on without a copy.
-        if matches!(self.state, State::Body) && self.held.is_empty() {
-            if memmem::find(chunk, &self.delimiter).is_none() {
-                let keep = self.keep_from(chunk);
-                if keep > 0 {
-                    events.push(Event::Body(chunk.slice(..keep)));
-                }
-                self.held.extend_from_slice(&chunk[keep..]);
-                return Ok(());
+        if matches!(self.state, State::Body) && self.held.is_empty() && memmem::find(chunk, &self.delimiter).is_none() {
+            let keep = self.keep_from(chunk);
+            if keep > 0 {
+                events.push(Event::Body(chunk.slice(..keep)));
             }
+            self.held.extend_from_slice(&chunk[keep..]);
+            return Ok(());
         }
         self.held.extend_from_slice(chunk);
         while self.step(events)? {}

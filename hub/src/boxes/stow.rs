@@ -119,7 +119,7 @@ async fn receive(
 
 /// The manifest in the part's headers.
 fn manifest(headers: &PartHeaders) -> Result<Manifest, Problem> {
-    if !headers.get("content-type").is_some_and(|t| crate::web::media::is_dicom(t)) {
+    if !headers.get("content-type").is_some_and(crate::web::media::is_dicom) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the part is not application/dicom"));
     }
     let text = headers.get(MANIFEST_HEADER).ok_or(Problem::bad_request("the part has no gift-manifest"))?;

@@ -58,10 +58,10 @@ impl JsonWriter {
     }
 
     fn comma(&mut self) {
-        if let Some(fresh) = self.fresh.last_mut() {
-            if !std::mem::take(fresh) {
-                self.out.push(',');
-            }
+        if let Some(fresh) = self.fresh.last_mut()
+            && !std::mem::take(fresh)
+        {
+            self.out.push(',');
         }
     }
 
@@ -76,10 +76,10 @@ impl JsonWriter {
     }
 
     fn element(&mut self, depth: usize, tag: Tag, vr: VR, value: Value<'_>) {
-        if let (CHARSET, Value::Bytes(bytes)) = (tag, value) {
-            if let Some(current) = self.charsets.last_mut() {
-                *current = Charset::from_value(bytes);
-            }
+        if let (CHARSET, Value::Bytes(bytes)) = (tag, value)
+            && let Some(current) = self.charsets.last_mut()
+        {
+            *current = Charset::from_value(bytes);
         }
         if !self.wanted(depth, tag) || matches!(value, Value::Fragments { .. }) {
             return;
@@ -135,7 +135,7 @@ impl JsonWriter {
                 format!("\"{:04X}{:04X}\"", half(0), half(2))
             }),
             VR::LT | VR::ST | VR::UT | VR::UR => vec![quoted(charset.decode(bytes).trim_end_matches([' ', '\0']))],
-            VR::PN => parts(&charset.decode(bytes), |name| person_name(name)),
+            VR::PN => parts(&charset.decode(bytes), person_name),
             VR::DS => parts(&ascii(bytes), |t| t.parse::<f64>().map_or_else(|_| quoted(t), float)),
             VR::IS => parts(&ascii(bytes), |t| t.parse::<i64>().map_or_else(|_| quoted(t), |n| n.to_string())),
             VR::LO | VR::SH | VR::UC => parts(&charset.decode(bytes), quoted),

@@ -156,10 +156,10 @@ async fn basic(hub: &Arc<Hub>, credential: &str, peer: IpAddr) -> Result<User, P
     let (name, password) = text.split_once(':').ok_or_else(unauthorised)?;
     let entry = hub.auth.cache_entry(name, password);
     let asked = name.to_owned();
-    if let Some(found) = hub.store.read(move |c| users::find(c, &asked)).await? {
-        if hub.auth.is_cached(&entry, &found.password) {
-            return Ok(found.user);
-        }
+    if let Some(found) = hub.store.read(move |c| users::find(c, &asked)).await?
+        && hub.auth.is_cached(&entry, &found.password)
+    {
+        return Ok(found.user);
     }
     let user = verify(hub, name, Zeroizing::new(password.to_owned()), peer)
         .await

@@ -1,5 +1,5 @@
 //! A real `gift-hub` on loopback, and real clients for it.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test binary uses a part")]
 
 #[path = "../../src/object/samples.rs"]
 pub mod samples;

@@ -14,7 +14,7 @@ use axum::{
     routing::get,
 };
 
-use crate::{error::Problem, hub::Hub, store::query::Stored};
+use crate::{error::Problem, hub::Hub, server::Peer, store::query::Stored};
 
 /// The services below `/dicomweb`.
 pub fn router() -> Router<Arc<Hub>> {
@@ -42,16 +42,29 @@ pub fn whole(hub: &Arc<Hub>, object: &Stored) -> Result<Body, Problem> {
     wado::whole(hub, object)
 }
 
-/// The service's own address, as the client wrote it, for the links in answers.
-fn base_url(parts: &Parts) -> String {
+/// The service's own address for the links in answers: the configured one, else the host that the client wrote. Some clients
+/// (dicomweb-client) leave the port out of `Host`: it is then the one they connected to.
+fn base_url(hub: &Hub, parts: &Parts) -> String {
+    if let Some(public) = &hub.settings.web_listener.public_url {
+        return format!("{public}/dicomweb");
+    }
     let host = parts.headers.get(header::HOST).and_then(|v| v.to_str().ok());
     let host = parts.uri.authority().map(|a| a.as_str()).or(host).unwrap_or_default();
+    let local_port = parts.extensions.get::<Peer>().map_or(443, |peer| peer.local_port);
+    link_base(host, local_port)
+}
+
+fn link_base(host: &str, local_port: u16) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
-    // Without a usable host the links are relative to the service's host.
     if host.is_empty() || !host.bytes().all(plain) {
-        "/dicomweb".to_owned()
-    } else {
+        // Relative to the service's host.
+        return "/dicomweb".to_owned();
+    }
+    let names_port = host.rsplit(']').next().is_some_and(|tail| tail.contains(':'));
+    if names_port || local_port == 443 {
         format!("https://{host}/dicomweb")
+    } else {
+        format!("https://{host}:{local_port}/dicomweb")
     }
 }
 
@@ -62,4 +75,20 @@ fn accept_header(parts: &Parts) -> Option<&str> {
 /// True for text that can be a UID (PS3.5 §9.1): anything else is not found without asking the database.
 fn is_uid(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_made_of_the_host_and_never_of_what_is_no_host() {
+        assert_eq!(link_base("hub.example.org", 443), "https://hub.example.org/dicomweb");
+        assert_eq!(link_base("localhost", 8444), "https://localhost:8444/dicomweb");
+        assert_eq!(link_base("localhost:9000", 8444), "https://localhost:9000/dicomweb");
+        assert_eq!(link_base("[::1]", 8444), "https://[::1]:8444/dicomweb");
+        assert_eq!(link_base("[::1]:9000", 8444), "https://[::1]:9000/dicomweb");
+        assert_eq!(link_base("a\"><b", 8444), "/dicomweb");
+        assert_eq!(link_base("", 8444), "/dicomweb");
+    }
 }

@@ -111,7 +111,7 @@ async fn answer(
     let mut response = if found.is_empty() {
         StatusCode::NO_CONTENT.into_response()
     } else {
-        let base = base_url(&parts);
+        let base = base_url(&hub, &parts);
         let results: Vec<Value> = found.iter().map(|found| result(found, &base)).collect();
         let body = Value::Array(results).to_string();
         ([(header::CONTENT_TYPE, "application/dicom+json")], body).into_response()

@@ -218,7 +218,7 @@ async fn metadata(hub: Arc<Hub>, request: Request, asked: Asked) -> Result<Respo
     }
     let slot = slot(&hub)?;
     record(&hub, &user, Action::View, asked.target()).await?;
-    let base = base_url(&parts);
+    let base = base_url(&hub, &parts);
     let (sink, body) = parts::body();
     tokio::spawn(async move {
         let _held = slot;
@@ -267,9 +267,10 @@ pub(super) async fn bulk_data(
     let (user, objects) = find(&hub, &mut parts, &asked).await?;
     let object = objects.into_iter().next().ok_or(Problem::not_found())?;
     let ranges = media::accept(accept_header(&parts));
-    let single = ranges.iter().any(|r| r.covers("application", "octet-stream"));
     let of_bytes = |r: &MediaType| r.parameter("type").is_none_or(|t| matches!(t, "application/octet-stream" | "*/*"));
     let multi = ranges.iter().any(|r| r.covers("multipart", "related") && of_bytes(r));
+    // PS3.18 §8.7.3.3: multipart is the default; a single part is for who asks for nothing else.
+    let single = !multi && ranges.iter().any(|r| r.covers("application", "octet-stream"));
     if !single && !multi {
         return Err(Problem::not_acceptable());
     }
