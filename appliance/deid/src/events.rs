@@ -25,6 +25,11 @@ pub fn failed(error: &DeidError) {
     tracing::error!(%error, "deid ends");
 }
 
+/// The ledger was damaged; a new one is begun, and the quarantine's rows are made from its files.
+pub fn ledger_damaged() {
+    tracing::error!("ledger damaged: moved aside, begun anew");
+}
+
 /// Files and rows of the quarantine did not agree, and were made to.
 pub fn mended(mended: Mended) {
     let Mended { erased, adopted, lost } = mended;

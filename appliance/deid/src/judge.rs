@@ -10,6 +10,7 @@ use std::{
     io::{self, BufWriter, Write as _},
 };
 
+use dicom_core::Tag;
 use gift_deidentify::{
     DeidError, Identifiers, Kept, ScanError,
     dataset::{DataSet, Limits, Parsed, ReadError, Sources, WriteError, read_dataset},
@@ -30,6 +31,8 @@ use crate::{
     work::At,
 };
 
+const SOP_CLASS_UID: Tag = Tag(0x0008, 0x0016);
+const SOP_INSTANCE_UID: Tag = Tag(0x0008, 0x0018);
 /// Bytes gathered before the output is written.
 const WRITE_BYTES: usize = 128 * 1024;
 
@@ -145,6 +148,12 @@ impl Judge {
             Err(ReadError::Limit(_)) => return hold(HoldReason::LimitExceeded),
             Err(ReadError::Io(kind)) => return Err(kind.into()),
         };
+        // The receiver took it by what the command said; another data set than announced is nobody's object.
+        if data_set.strings(SOP_CLASS_UID) != [job.sop_class_uid.as_str()]
+            || data_set.strings(SOP_INSTANCE_UID) != [job.sop_instance_uid.as_str()]
+        {
+            return hold(HoldReason::Inconsistent);
+        }
         // Of the object as received: redaction and profile change it.
         let identifiers = Identifiers::collect(&data_set);
         let mut scratch = FileScratch::new(files.scratch);

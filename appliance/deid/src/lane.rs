@@ -211,6 +211,8 @@ impl Lane {
             let job = Job {
                 input_bytes: case.input_bytes,
                 transfer_syntax_uid: record.transfer_syntax_uid.clone(),
+                sop_class_uid: record.sop_class_uid.clone(),
+                sop_instance_uid: record.sop_instance_uid.clone(),
                 profile: route.profile.clone(),
             };
             let (limit, number) = (shared.settings.object_timeout(), self.number);

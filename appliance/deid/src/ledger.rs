@@ -66,13 +66,29 @@ const AGE_STEP_MS: u64 = 24 * 3600 * 1000;
 pub enum LedgerError {
     /// SQLite's.
     #[error("ledger: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[source] rusqlite::Error),
+    /// Its bytes are not what SQLite wrote.
+    #[error("ledger: damaged")]
+    Damaged,
+    /// A damaged one cannot be moved aside.
+    #[error("ledger: damaged, and cannot be moved aside: {0}")]
+    Aside(#[source] std::io::Error),
     /// Linked against a version with a known corruption bug.
     #[error("ledger: SQLite {0} is too old")]
     Version(i32),
     /// Written by a later program.
     #[error("ledger: schema {0} is not known")]
     Schema(i32),
+}
+
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Damaged,
+            _ => Self::Database(error),
+        }
+    }
 }
 
 /// What was decided about one item.
@@ -154,31 +170,24 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens or makes the ledger at `path`.
+    /// Opens or makes the ledger at `path`. One that is damaged is moved aside and begun anew: the quarantine's rows are made
+    /// from its files, the rest is history. The second value says that this happened.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+    pub fn open(path: &Path) -> Result<(Self, bool), LedgerError> {
         let version = rusqlite::version_number();
         if version < SQLITE_MIN {
             return Err(LedgerError::Version(version));
         }
-        let mut connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.pragma_update(None, "trusted_schema", "OFF")?;
-        let schema: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        match schema {
-            0 => {
-                let transaction = connection.transaction()?;
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-                transaction.commit()?;
+        match connect(path) {
+            Ok(connection) => Ok((Self { connection: Mutex::new(connection) }, false)),
+            Err(LedgerError::Damaged) => {
+                move_aside(path).map_err(LedgerError::Aside)?;
+                Ok((Self { connection: Mutex::new(connect(path)?) }, true))
             }
-            SCHEMA_VERSION => {}
-            other => return Err(LedgerError::Schema(other)),
+            Err(error) => Err(error),
         }
-        Ok(Self { connection: Mutex::new(connection) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {
@@ -323,6 +332,48 @@ impl Ledger {
             self.lock().query_row("SELECT COUNT(*) FROM audit WHERE event = ?1", [audit.word()], |row| row.get(0))?;
         Ok(to_u64(count))
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, LedgerError> {
+    let mut connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    // Cells that overlap or lie out of order are found when met, not trusted.
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    let sound: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if sound != "ok" {
+        return Err(LedgerError::Damaged);
+    }
+    let schema: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    match schema {
+        0 => {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()?;
+        }
+        SCHEMA_VERSION => {}
+        other => return Err(LedgerError::Schema(other)),
+    }
+    Ok(connection)
+}
+
+/// Renames the database and what belongs to it; an earlier one that was moved aside makes room.
+fn move_aside(path: &Path) -> std::io::Result<()> {
+    for ending in ["", "-wal", "-shm"] {
+        let with = |more: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(more);
+            name.push(ending);
+            std::path::PathBuf::from(name)
+        };
+        match std::fs::rename(with(""), with(".damaged")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn put_verdict(transaction: &Transaction<'_>, row: &VerdictRow) -> rusqlite::Result<()> {

@@ -41,6 +41,10 @@ pub struct Job {
     pub input_bytes: u64,
     /// Transfer syntax of the presentation context it came in.
     pub transfer_syntax_uid: String,
+    /// Affected SOP Class UID of the C-STORE command; the data set's must be the same.
+    pub sop_class_uid: String,
+    /// Affected SOP Instance UID of the C-STORE command; the data set's must be the same.
+    pub sop_instance_uid: String,
     /// Name of the profile.
     pub profile: String,
 }

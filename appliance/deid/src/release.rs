@@ -148,7 +148,7 @@ mod tests {
             std::fs::create_dir(at(name)).unwrap();
         }
         let depositor = Depositor::open(&at("staging"), &at("outbox")).unwrap();
-        let ledger = Ledger::open(&at("ledger.sqlite")).unwrap();
+        let ledger = Ledger::open(&at("ledger.sqlite")).unwrap().0;
         let output = File::options().read(true).write(true).create_new(true).open(at("output")).unwrap();
         output.write_all_at(&[7; 300_000], 0).unwrap();
         let posted = || std::fs::read_dir(at("outbox")).unwrap().count();

@@ -179,7 +179,8 @@ pub struct Ledger {
 
 impl Default for Ledger {
     fn default() -> Self {
-        Self { max_age_days: 3_650, max_rows: 5_000_000 }
+        // As many rows as a start can check in about a second.
+        Self { max_age_days: 3_650, max_rows: 500_000 }
     }
 }
 

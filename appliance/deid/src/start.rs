@@ -37,7 +37,10 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     in_house("work", work::make_empty)?;
     let quarantine_directory = in_house("quarantine", work::make)?;
     let set_aside = in_house("set-aside", work::make)?;
-    let ledger = Ledger::open(&house.join("ledger.sqlite"))?;
+    let (ledger, damaged) = Ledger::open(&house.join("ledger.sqlite"))?;
+    if damaged {
+        events::ledger_damaged();
+    }
     ledger.grow_older(now_ms())?;
 
     let wrap = WrapKey::new(own.version, own.derive(Purpose::QuarantineWrap));

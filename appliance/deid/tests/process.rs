@@ -26,6 +26,7 @@ fn each_object_goes_where_it_belongs_and_leaves_no_trace() {
     for hostile in [object::garbage(), object::nested(), object::overlong(), object::empty()] {
         house.deposit(ROUTED, &hostile);
     }
+    house.deposit(ROUTED, &object::misannounced(60));
     // An item whose record is damaged: what a torn disk leaves.
     let name = "0123456789abcdef0123456789abcdef";
     fs::write(house.path("intake/inbox").join(name), b"GIFTitm1 Quillfeather^Jane").unwrap();
@@ -38,6 +39,7 @@ fn each_object_goes_where_it_belongs_and_leaves_no_trace() {
         (HoldReason::NoTemplate, 1),
         (HoldReason::Unrouted, 1),
         (HoldReason::LimitExceeded, 1),
+        (HoldReason::Inconsistent, 1),
         (HoldReason::Malformed, 4),
     ]);
     assert_eq!(house.held(), expected, "{}", house.log());
@@ -57,7 +59,7 @@ fn each_object_goes_where_it_belongs_and_leaves_no_trace() {
     house.wait_until("status", |house| {
         house
             .status()
-            .is_some_and(|s| s.body.released_total == 6 && s.body.quarantine_objects.values().sum::<u64>() == 7)
+            .is_some_and(|s| s.body.released_total == 6 && s.body.quarantine_objects.values().sum::<u64>() == 8)
     });
     let status = house.status().unwrap();
     assert_eq!((status.state, status.body.damaged_total, status.body.worker_deaths_total), (RunState::Ready, 1, 0));

@@ -131,6 +131,8 @@ impl Bench {
         let job = Job {
             input_bytes: object.len() as u64,
             transfer_syntax_uid: "1.2.840.10008.1.2.1".into(),
+            sop_class_uid: "1.2".into(),
+            sop_instance_uid: "1.2.3".into(),
             profile: "p".into(),
         };
         child.judge(job, &mut Desk::new(&mut Echo, AskLimits::default()), limit, || ())

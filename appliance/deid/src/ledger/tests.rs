@@ -6,7 +6,7 @@ const DAY_MS: u64 = 24 * 3600 * 1000;
 
 fn ledger() -> (tempfile::TempDir, Ledger) {
     let directory = tempfile::tempdir().unwrap();
-    let ledger = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap();
+    let ledger = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap().0;
     (directory, ledger)
 }
 
@@ -49,7 +49,7 @@ fn a_repeated_decision_replaces_the_first_and_survives_reopening() {
     ledger.record(&VerdictRow { reason: None, released: Some(released), ..verdict }).unwrap();
     ledger.remove_held("a", None).unwrap();
     drop(ledger);
-    let ledger = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap();
+    let ledger = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap().0;
     assert!(ledger.was_released("a").unwrap() && ledger.held().unwrap().is_empty());
     assert_eq!(count(&ledger, "verdict"), 1);
 }
@@ -109,4 +109,28 @@ fn expiry_is_audited_and_old_decisions_are_pruned() {
     assert_eq!(count(&ledger, "verdict"), 3);
     let newest: String = ledger.lock().query_row("SELECT MIN(item) FROM verdict", [], |row| row.get(0)).unwrap();
     assert_eq!(newest, "7");
+}
+
+#[test]
+fn a_damaged_ledger_is_moved_aside_and_a_sound_one_is_not() {
+    use std::os::unix::fs::FileExt as _;
+    let (directory, ledger) = ledger();
+    let path = directory.path().join("ledger.sqlite");
+    for i in 0..500 {
+        let (verdict, row) = held(&format!("{i:032}"), HoldReason::NoTemplate);
+        ledger.hold(&verdict, &row).unwrap();
+    }
+    drop(ledger);
+    let (ledger, damaged) = Ledger::open(&path).unwrap();
+    assert_eq!((damaged, ledger.held().unwrap().len()), (false, 500));
+    drop(ledger);
+    for (offset, bytes) in [(4096 * 5, vec![0xA5; 4096]), (0, vec![0; 100])] {
+        std::fs::File::options().write(true).open(&path).unwrap().write_all_at(&bytes, offset).unwrap();
+        let (ledger, damaged) = Ledger::open(&path).unwrap();
+        assert_eq!((damaged, ledger.held().unwrap().len()), (true, 0), "at {offset}");
+        let (verdict, row) = held("new", HoldReason::NoTemplate);
+        ledger.hold(&verdict, &row).unwrap();
+        drop(ledger);
+        assert!(directory.path().join("ledger.sqlite.damaged").exists());
+    }
 }

@@ -12,7 +12,7 @@ struct House {
 impl House {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let ledger = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap();
+        let ledger = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap().0;
         fs::create_dir(directory.path().join("quarantine")).unwrap();
         Self { directory, ledger }
     }

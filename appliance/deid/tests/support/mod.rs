@@ -150,6 +150,11 @@ impl House {
 
     /// Deposits an object as the receiver would.
     pub fn deposit(&self, called: &str, object: &object::Object) {
+        self.deposit_id(called, object);
+    }
+
+    /// As [`House::deposit`]; returns the item's name.
+    pub fn deposit_id(&self, called: &str, object: &object::Object) -> String {
         let record = IntakeRecord {
             version: 1,
             called_ae: called.into(),
@@ -163,7 +168,7 @@ impl House {
         };
         let mut staged = self.depositor.stage(&serde_json::to_vec(&record).unwrap()).unwrap();
         staged.write_all(&object.bytes).unwrap();
-        self.depositor.post(self.depositor.commit(staged).unwrap()).unwrap();
+        self.depositor.post(self.depositor.commit(staged).unwrap()).unwrap().to_string()
     }
 
     pub fn waiting(&self) -> usize {

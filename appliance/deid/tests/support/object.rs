@@ -155,6 +155,11 @@ pub fn overlong() -> Object {
     hostile(3, bytes)
 }
 
+/// A CT slice whose data set is another one than the command announced.
+pub fn misannounced(number: u32) -> Object {
+    Object { sop_instance: "1.2.826.0.1.99.5.1".into(), ..ct(number) }
+}
+
 /// Nothing at all.
 pub fn empty() -> Object {
     hostile(4, Vec::new())
