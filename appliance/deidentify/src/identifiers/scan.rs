@@ -6,10 +6,14 @@
 //! them. Each is looked for in UTF-8 and UTF-16 of either byte order, and beyond ASCII in every character set of PS3.3
 //! C.12.1.1.2. Bytes are streamed; memory does not grow with the file.
 
+mod bulk;
+
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
 use encoding_rs::Encoding;
+
+use bulk::Bulk;
 
 use super::{Identifiers, Kept, Kind, is_dense, is_telling, is_telling_number};
 use crate::dataset::{Limits, ReadError, Source, Value, read_part10};
@@ -26,6 +30,8 @@ const MIN_PATTERN: usize = 4;
 const FREE_LETTERS: usize = 7;
 /// From this length a pattern of letters and digits needs no word boundary.
 const FREE_MIXED: usize = 6;
+/// Bytes beside a match that are looked at: two characters of UTF-16.
+const NEIGHBOURS: usize = 4;
 /// Bytes searched at once.
 const CHUNK: u64 = 256 << 10;
 /// Bytes of a fragment that are searched for the end of its codestream's header.
@@ -147,15 +153,16 @@ impl Identifiers {
     /// The first hit, or that the file could not be searched: either way it is not to be released.
     pub fn scan(&self, output: &dyn Source, kept: Kept) -> Result<LeakFree, ScanError> {
         let patterns = self.patterns(kept);
-        let everywhere = Search::new(patterns.iter().collect())?;
-        let in_bulk = Search::new(patterns.iter().filter(|p| p.bytes.len() >= BULK_PATTERN && p.unit == 1).collect())?;
+        let everywhere = Search::text(&patterns)?;
+        let in_bulk = Search::bulk(&patterns);
+        let margin = patterns.iter().map(|p| p.bytes.len()).max().unwrap_or(0) as u64 + NEIGHBOURS as u64;
         let mut at = 0;
         for bulk in bulk_ranges(output)? {
-            everywhere.run(output, at, bulk.0)?;
-            in_bulk.run(output, bulk.0, bulk.1)?;
+            everywhere.run(output, at, bulk.0, margin)?;
+            in_bulk.run(output, bulk.0, bulk.1, margin)?;
             at = bulk.1;
         }
-        everywhere.run(output, at, output.len())?;
+        everywhere.run(output, at, output.len(), margin)?;
         Ok(LeakFree { patterns: u32::try_from(patterns.len()).unwrap_or(u32::MAX) })
     }
 
@@ -316,32 +323,40 @@ static ENCODINGS: [&Encoding; 17] = [
     encoding_rs::GB18030,
 ];
 
-/// An automaton over some of the patterns.
-struct Search<'p> {
-    patterns: Vec<&'p Pattern>,
-    automaton: Option<AhoCorasick>,
-    longest: u64,
+/// A way of searching for some of the patterns.
+enum Search<'p> {
+    /// All of them, in text.
+    Text(Vec<&'p Pattern>, Box<AhoCorasick>),
+    /// The long ones, in bulk.
+    Bulk(Bulk<'p>),
+    /// There are none.
+    Nothing,
 }
 
 impl<'p> Search<'p> {
-    fn new(patterns: Vec<&'p Pattern>) -> Result<Self, ScanError> {
-        let longest = patterns.iter().map(|p| p.bytes.len() as u64).max().unwrap_or(0);
-        let automaton = if patterns.is_empty() {
-            None
-        } else {
-            let built = AhoCorasickBuilder::new()
-                .match_kind(MatchKind::Standard)
-                .ascii_case_insensitive(true)
-                .build(patterns.iter().map(|p| &p.bytes));
-            Some(built.map_err(|_| ScanError::Patterns)?)
-        };
-        Ok(Self { patterns, automaton, longest })
+    fn text(patterns: &'p [Pattern]) -> Result<Self, ScanError> {
+        if patterns.is_empty() {
+            return Ok(Self::Nothing);
+        }
+        // Text is short: what takes longest is to build the automaton, and this kind is built fastest.
+        let built = AhoCorasickBuilder::new()
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+            .ascii_case_insensitive(true)
+            .build(patterns.iter().map(|p| &p.bytes));
+        Ok(Self::Text(patterns.iter().collect(), Box::new(built.map_err(|_| ScanError::Patterns)?)))
     }
 
-    /// Searches `start..end`, in chunks that overlap by the longest pattern and its neighbours.
-    fn run(&self, source: &dyn Source, start: u64, end: u64) -> Result<(), ScanError> {
-        let Some(automaton) = &self.automaton else { return Ok(()) };
-        let margin = self.longest + 4;
+    fn bulk(patterns: &'p [Pattern]) -> Self {
+        let bulk = Bulk::new(patterns.iter().filter(|p| p.bytes.len() >= BULK_PATTERN && p.unit == 1));
+        if bulk.is_empty() { Self::Nothing } else { Self::Bulk(bulk) }
+    }
+
+    /// Searches `start..end`, in chunks that overlap by `margin`: the longest pattern and its neighbours.
+    fn run(&self, source: &dyn Source, start: u64, end: u64, margin: u64) -> Result<(), ScanError> {
+        if matches!(self, Self::Nothing) {
+            return Ok(());
+        }
         let mut buffer = Vec::new();
         let mut at = start;
         while at < end {
@@ -349,18 +364,29 @@ impl<'p> Search<'p> {
             let to = (at + CHUNK).min(end);
             buffer.resize((to - from) as usize, 0);
             source.read_exact_at(&mut buffer, from)?;
-            for hit in automaton.find_overlapping_iter(&buffer) {
-                let pattern = self.patterns[hit.pattern().as_usize()];
-                // A match at the very end of a chunk that goes on is seen again, with its neighbours, in the next one.
-                let cut = to < end && buffer.len() - hit.end() < 4;
-                if !cut && pattern.stands_at(&buffer, hit.start(), hit.end()) {
-                    let kind = KINDS[usize::from(pattern.kind)];
-                    return Err(ScanError::Leak { kind, offset: from + hit.start() as u64 });
-                }
+            if let Some((offset, kind)) = self.first(&buffer, to == end) {
+                return Err(ScanError::Leak { kind, offset: from + offset as u64 });
             }
             at = to;
         }
         Ok(())
+    }
+
+    /// The first match in a chunk that its neighbours do not rule out.
+    fn first(&self, chunk: &[u8], last: bool) -> Option<(usize, LeakKind)> {
+        let judge = |pattern: &Pattern, start: usize| {
+            let end = start + pattern.bytes.len();
+            // A match at the very end of a chunk that goes on is seen again, with its neighbours, in the next one.
+            let cut = !last && chunk.len() - end < NEIGHBOURS;
+            (!cut && pattern.stands_at(chunk, start, end)).then(|| (start, KINDS[usize::from(pattern.kind)]))
+        };
+        match self {
+            Self::Text(patterns, automaton) => automaton
+                .find_overlapping_iter(chunk)
+                .find_map(|hit| judge(patterns[hit.pattern().as_usize()], hit.start())),
+            Self::Bulk(bulk) => bulk.find(chunk).find_map(|(start, pattern)| judge(pattern, start)),
+            Self::Nothing => None,
+        }
     }
 }
 
