@@ -113,8 +113,8 @@ fn send_until(fixture: &Fixture, entries: &[&Entry], finished: &AtomicBool) -> A
             during += done.len();
         }
         // What failed goes to the back, so that every burst is another one.
-        let failed = burst.len() - done.len();
-        waiting.rotate_left(failed.min(waiting.len()));
+        let failed = (burst.len() - done.len()).min(waiting.len());
+        waiting.rotate_left(failed);
     }
     Acknowledged { during, missing: waiting.iter().map(|entry| entry.file.clone()).collect() }
 }
