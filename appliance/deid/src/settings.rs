@@ -136,7 +136,7 @@ impl Default for ReadLimits {
         // Together well under the 256 MB that any process of the box may use.
         Self {
             depth: 64,
-            elements: 1_000_000,
+            elements: 600_000,
             inline_bytes: 64 << 10,
             inline_total_bytes: 64 << 20,
             inflated_bytes: 128 << 20,

@@ -235,27 +235,39 @@ fn a_full_quarantine_takes_nothing_more_and_loses_nothing() {
 }
 
 #[test]
-fn a_large_object_costs_disk_not_memory() {
+fn no_object_costs_much_memory_however_large_or_crowded() {
     let mut house = House::new();
     house.start();
     let ct = object::ct(1);
     // A CT whose pixel data contradict its rows: held, but copied, hashed, read and encrypted in full.
-    let mut large = object::Object { bytes: Vec::new(), ..ct.clone() };
-    let head = ct.bytes.len() - 512 - 4;
-    large.bytes.extend(&ct.bytes[..head]);
+    let head = &ct.bytes[..ct.bytes.len() - 512 - 4];
     let length: u32 = 400 << 20;
-    large.bytes.extend(length.to_le_bytes());
+    let mut large = object::Object { bytes: [head, &length.to_le_bytes()].concat(), ..ct.clone() };
     large.bytes.resize(large.bytes.len() + length as usize, 7);
-    house.deposit(ROUTED, &large);
+    let peak = peak_during(&mut house, &large);
+    println!("400 MiB of pixels: {} MiB resident at most", peak / 1024);
+    assert!(peak < 64 * 1024, "{peak} KiB");
+    assert_eq!(house.held(), reasons(&[(HoldReason::Inconsistent, 1)]), "{}", house.log());
+
+    // Just within the limit of elements, and just beyond.
+    let peak = peak_during(&mut house, &object::crowded(2, 299_000));
+    println!("598,000 items and elements: {} MiB resident at most", peak / 1024);
+    assert!(peak < 250_000, "{peak} KiB");
+    assert_eq!(house.released().len(), 1, "{}", house.log());
+    peak_during(&mut house, &object::crowded(3, 301_000));
+    assert_eq!(house.held(), reasons(&[(HoldReason::Inconsistent, 1), (HoldReason::LimitExceeded, 1)]));
+}
+
+/// The largest resident size of any of the processes while `object` is worked on, KiB.
+fn peak_during(house: &mut House, object: &object::Object) -> u64 {
+    house.deposit(ROUTED, object);
     let mut peak = 0;
     house.wait_until("settled", |house| {
         let all = house.workers().into_iter().chain([house.pid()]);
         peak = all.filter_map(|pid| peak_kib(pid.as_raw())).max().unwrap_or(0).max(peak);
         house.waiting() == 0
     });
-    println!("peak resident memory of any process: {} MiB", peak / 1024);
-    assert!(peak < 64 * 1024, "{peak} KiB");
-    assert_eq!(house.held().values().sum::<u64>(), 1, "{}", house.log());
+    peak
 }
 
 fn peak_kib(pid: i32) -> Option<u64> {

@@ -160,6 +160,17 @@ pub fn misannounced(number: u32) -> Object {
     Object { sop_instance: "1.2.826.0.1.99.5.1".into(), ..ct(number) }
 }
 
+/// A CT slice with so many referenced instances, an item and an element each: what costs a reader most memory a byte.
+pub fn crowded(number: u32, references: usize) -> Object {
+    let base = ct(number);
+    let reference = element(8, 0x1155, "UI", b"1.2.3");
+    let item = [vec![0xFE, 0xFF, 0, 0xE0], (reference.len() as u32).to_le_bytes().to_vec(), reference].concat();
+    let at = base.bytes.windows(4).position(|window| window == [0x10, 0, 0x10, 0]).unwrap();
+    let (before, after) = base.bytes.split_at(at);
+    let sequence = element(8, 0x1140, "SQ", &item.repeat(references));
+    Object { bytes: [before, &sequence, after].concat(), ..base }
+}
+
 /// Nothing at all.
 pub fn empty() -> Object {
     hostile(4, Vec::new())
