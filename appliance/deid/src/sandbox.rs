@@ -1,6 +1,6 @@
 //! What a worker gives up before it sees a hostile byte, and what the monitor gives up before it serves.
 //!
-//! A worker keeps: its channel, its three files, memory up to a limit, and the system calls of [`WORKER_CALLS`]. It loses
+//! A worker keeps: its channel, its three files, memory up to a limit, and the system calls of `WORKER_CALLS`. It loses
 //! the file system (landlock), every socket, every process but itself, and `PROT_EXEC`. A call outside the list kills it,
 //! which costs one object. The monitor loses sockets other than `AF_UNIX`, and the calls that would get around that.
 //!
