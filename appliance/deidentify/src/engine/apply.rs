@@ -24,6 +24,8 @@ pub(crate) enum Mode {
     Root,
     /// In an item.
     Item,
+    /// In a content item, whose text was already judged by its concept.
+    Content,
     /// In an item of a sequence that is to be a dummy (D): what would be kept becomes a dummy too.
     Dummy,
 }
@@ -80,6 +82,9 @@ impl<'a> Apply<'a> {
         if is_label && fate != Fate::Remove {
             fate = Fate::Empty; // The pseudonym is put in at the end.
         }
+        if mode == Mode::Content && element.tag == content::TEXT_VALUE {
+            fate = Fate::Clean;
+        }
         if mode == Mode::Dummy {
             fate = dummied(fate, element);
         }
@@ -110,7 +115,7 @@ impl<'a> Apply<'a> {
         if let Value::Sequence(items) = &mut element.value {
             if element.tag == CONTENT_SEQUENCE || fate == Fate::Content {
                 self.counts.c += 1;
-                content::items(self, items, set, mode.inside(), fate == Fate::Content);
+                content::items(self, items, set, fate == Fate::Content);
                 return !items.is_empty() || element.tag != CONTENT_SEQUENCE;
             }
             let inside = match fate {

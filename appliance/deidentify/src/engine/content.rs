@@ -17,7 +17,8 @@ const VALUE_TYPE: Tag = Tag(0x0040, 0xA040);
 const CONCEPT_NAME_CODE: Tag = Tag(0x0040, 0xA043);
 const CODE_VALUE: Tag = Tag(0x0008, 0x0100);
 const CODING_SCHEME: Tag = Tag(0x0008, 0x0102);
-const TEXT_VALUE: Tag = Tag(0x0040, 0xA160);
+/// Text Value.
+pub(super) const TEXT_VALUE: Tag = Tag(0x0040, 0xA160);
 
 /// What happens to one content item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,7 @@ enum Fate {
 }
 
 /// De-identifies content items. `cleaned`: the Clean Structured Content Option is on.
-pub(super) fn items(apply: &mut Apply<'_>, items: &mut Vec<DataSet>, set: CharacterSet, mode: Mode, cleaned: bool) {
+pub(super) fn items(apply: &mut Apply<'_>, items: &mut Vec<DataSet>, set: CharacterSet, cleaned: bool) {
     items.retain_mut(|item| {
         let own = CharacterSet::of(item, set);
         match item_fate(apply.profile, item, own, cleaned) {
@@ -45,7 +46,7 @@ pub(super) fn items(apply: &mut Apply<'_>, items: &mut Vec<DataSet>, set: Charac
             }
             Fate::Dummy | Fate::Keep => {}
         }
-        apply.level(item, set, mode);
+        apply.level(item, set, Mode::Content);
         true
     });
 }

@@ -69,7 +69,7 @@ struct ProfileText {
     name: String,
     options: Vec<ProfileOption>,
     patient_id: PatientIdText,
-    descriptors: DescriptorText,
+    attributes: AttributeText,
     sop_classes: SopClassText,
 }
 
@@ -92,8 +92,9 @@ struct PatientIdText {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct DescriptorText {
+struct AttributeText {
     narrative: Vec<String>,
+    remove: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +118,7 @@ pub struct Profile {
     issuer: IssuerPolicy,
     missing: MissingIdPolicy,
     narrative: HashSet<Tag>,
+    remove: HashSet<Tag>,
     pub(crate) tables: Tables,
 }
 
@@ -164,11 +166,11 @@ impl Profile {
         {
             return Err(ProfileError::Dates { line: line("options") });
         }
-        let mut narrative = HashSet::new();
-        for text in &parsed.descriptors.narrative {
-            let tag = text.parse::<Tag>().map_err(|_| ProfileError::Tag { line: line(&format!("\"{text}\"")) })?;
-            narrative.insert(tag);
-        }
+        let tags = |list: &[String]| -> Result<HashSet<Tag>, ProfileError> {
+            let fault = |text: &String| ProfileError::Tag { line: line(&format!("\"{text}\"")) };
+            list.iter().map(|text| text.parse().map_err(|_| fault(text))).collect()
+        };
+        let (narrative, remove) = (tags(&parsed.attributes.narrative)?, tags(&parsed.attributes.remove)?);
         Ok(Self {
             name: parsed.name,
             options,
@@ -179,6 +181,7 @@ impl Profile {
             issuer: parsed.patient_id.issuer,
             missing: parsed.patient_id.missing,
             narrative,
+            remove,
             tables: tables.clone(),
         })
     }
@@ -199,6 +202,11 @@ impl Profile {
 
     pub(crate) fn missing_id(&self) -> MissingIdPolicy {
         self.missing
+    }
+
+    /// True for what goes although no table lists it.
+    pub(crate) fn is_removed(&self, tag: Tag) -> bool {
+        self.remove.contains(&tag)
     }
 
     /// True for text of unlimited length that may be cleaned and kept, where descriptors are.

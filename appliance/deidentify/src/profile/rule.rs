@@ -11,8 +11,9 @@
 //! # Attributes that no table lists
 //!
 //! Those the standard dictionary knows are kept, their text cleaned like any other; but UIDs are replaced, dates follow the
-//! longitudinal options, person names are emptied, application entities and URLs removed. What no dictionary knows is removed,
-//! and so is a value whose kind (text, number, sequence) is not the dictionary's.
+//! longitudinal options, person names are emptied, text without a limit of length becomes a dummy unless the profile names it,
+//! application entities and URLs are removed, and so is what the profile lists beyond the table. What no dictionary knows is
+//! removed, and so is a value whose kind (text, number, sequence) is not the dictionary's.
 
 use dicom_core::{Tag, VR};
 
@@ -22,8 +23,6 @@ use crate::dataset::{Element, Value, dictionary_vr, is_text};
 
 /// Sequences whose basic action allows Z and that are Type 2.
 const TYPE_2_SEQUENCES: [Tag; 1] = [Tag(0x0040, 0x0555)];
-/// Private Data Element Characteristics Sequence: describes what is removed.
-const PRIVATE_CHARACTERISTICS: Tag = Tag(0x0008, 0x0300);
 
 /// What happens to an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(crate) enum Fate {
 /// Fate of `element` under `profile`, without regard to where it stands.
 pub(crate) fn fate(profile: &Profile, element: &Element) -> Fate {
     let tag = element.tag;
-    if tag.0 < 8 || tag == PRIVATE_CHARACTERISTICS || is_curve_or_overlay(tag) || tag.0 % 2 == 1 {
+    if tag.0 < 8 || profile.is_removed(tag) || is_curve_or_overlay(tag) || tag.0 % 2 == 1 {
         return Fate::Remove;
     }
     let Some(known) = dictionary_vr(tag, false) else {
@@ -63,7 +62,7 @@ pub(crate) fn fate(profile: &Profile, element: &Element) -> Fate {
         return Fate::Remove;
     }
     match profile.tables.row(tag) {
-        None => unlisted(profile, known),
+        None => unlisted(profile, element, known),
         Some(row) => {
             let on = |option: TableOption| selected(profile, option).then(|| row.option(option)).flatten();
             // Modified dates go before any option that would keep them as they are.
@@ -132,8 +131,11 @@ fn same_kind(element: &Element, known: VR) -> bool {
     }
 }
 
-fn unlisted(profile: &Profile, known: VR) -> Fate {
+fn unlisted(profile: &Profile, element: &Element, known: VR) -> Fate {
     match known {
+        VR::LT | VR::ST | VR::UC | VR::UT if profile.is_kept_narrative(element.tag) => Fate::Keep,
+        VR::LT | VR::ST | VR::UC | VR::UT if element.value.is_empty() => Fate::Empty,
+        VR::LT | VR::ST | VR::UC | VR::UT => Fate::Dummy,
         VR::UI if profile.has(ProfileOption::RetainUids) => Fate::Keep,
         VR::UI => Fate::Uid,
         VR::DA | VR::DT | VR::TM if profile.has(ProfileOption::RetainLongitudinalFullDates) => Fate::Keep,
@@ -211,6 +213,13 @@ mod tests {
         assert_eq!(of(&basic, Tag(0x0008, 0x0060), VR::UN, "CT"), Fate::Remove, "UN");
         assert_eq!(fate(&basic, &Element::sequence(Tag(8, 0x60), vec![])), Fate::Remove, "a sequence in text");
         assert_eq!(of(&basic, Tag(0x0008, 0x1140), VR::LO, "Doe"), Fate::Remove, "text in a sequence");
+        assert_eq!(
+            of(&basic, Tag(0x0010, 0x0033), VR::LO, "Heisei 2"),
+            Fate::Remove,
+            "beyond the table, by the profile"
+        );
+        assert_eq!(of(&basic, Tag(0x0040, 0x0400), VR::LT, "nice lady"), Fate::Dummy, "narrative that no table lists");
+        assert_eq!(of(&basic, Tag(0x0062, 0x0020), VR::UT, "Lesion 1"), Fate::Keep, "narrative that the profile names");
     }
 
     /// No attribute of the whole dictionary that names a person, a place in the network, a time or an instance is kept.
