@@ -202,11 +202,21 @@ impl Default for Fleet {
 }
 
 /// The hub's own check.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Check {
     /// PS3.15 Table E.1-1 as CSV; the edition the hub was built with when absent.
     pub table: Option<PathBuf>,
+    /// What boxes write where PS3.15 asks for a dummy value. Besides these, 16 hexadecimal digits (a keyed token) and a value of
+    /// zero length are taken for one.
+    pub dummies: Vec<String>,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        let dummies = ["REMOVED", "19000101", "19000101000000", "000000", "000Y", "about:blank", "99GIFT"];
+        Self { table: None, dummies: dummies.map(str::to_owned).to_vec() }
+    }
 }
 
 /// A de-identification profile as the hub knows it.

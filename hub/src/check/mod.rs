@@ -1,10 +1,12 @@
 //! The hub's own check of every arriving object against the profile its manifest names: a second pair of eyes on what a box
 //! released, built from the rows of PS3.15 2026c Table E.1-1 and sharing no code with the box. What violates a rule is
-//! isolated: stored apart, not served. A check that passes proves that the attributes that must go are gone and that the rest
-//! is consistent with the manifest; it cannot see whether a value that may stay was cleaned well.
+//! isolated: stored apart, not served. A check that passes proves that the attributes that must go are gone, that those that must
+//! be replaced hold nothing or a dummy, that UIDs are pseudonymous, and that the object is the one its manifest states; it cannot
+//! see whether text that may stay was cleaned well, nor what the pixels show.
 
 mod object;
 mod table;
+mod values;
 
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
@@ -64,6 +66,10 @@ pub enum Rule {
     Graphics,
     /// A UID that is not a pseudonymous one (2.25) and not one of the standard's own.
     Uid,
+    /// An attribute that must be empty or hold a dummy has a value.
+    Value,
+    /// An attribute that is in no dictionary has a value.
+    Unknown,
     /// Patient ID or Patient's Name is not made of the manifest's pseudonym.
     Subject,
     /// A UID differs from what the manifest says.
@@ -89,6 +95,8 @@ impl Rule {
             Self::Private => "private",
             Self::Graphics => "graphics",
             Self::Uid => "uid",
+            Self::Value => "value",
+            Self::Unknown => "unknown",
             Self::Subject => "subject",
             Self::Manifest => "manifest",
             Self::Profile => "profile",
@@ -130,6 +138,7 @@ pub fn in_words(violations: &[Violation]) -> String {
 #[derive(Debug)]
 pub struct Checker {
     profiles: BTreeMap<String, ProfileRules>,
+    dummies: Vec<String>,
 }
 
 impl Checker {
@@ -147,7 +156,7 @@ impl Checker {
             None => Table::parse(include_str!("../../../config/ps3.15/table_E.1-1_2026c.csv"))?,
         };
         let profiles = settings.profiles.iter().map(|p| (p.name.clone(), table.rules(p))).collect();
-        Ok(Self { profiles })
+        Ok(Self { profiles, dummies: settings.check.dummies.clone() })
     }
 
     /// Checks the object at `path`. Blocks: call it where that is allowed.
@@ -159,7 +168,7 @@ impl Checker {
         let Some(rules) = self.profiles.get(&manifest.certificate.profile) else {
             return Ok(Err(vec![Violation::of(Rule::Profile)]));
         };
-        match object::check(path, Limits::default(), rules, manifest) {
+        match object::check(path, Limits::default(), rules, &self.dummies, manifest) {
             Err(WalkError::Io(kind)) => Err(HubError::Io { doing: "read an upload", source: kind.into() }),
             Err(error) => Ok(Err(vec![Violation::of(Rule::Form(form(error)))])),
             Ok(result) => Ok(result),

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use dicom_core::{Tag, VR};
+use dicom_core::Tag;
 use gift_wire::Manifest;
 
 use super::{
     Rule, Violation,
-    table::{Demand, ProfileRules},
+    table::ProfileRules,
+    values::{Values, is_pseudonymous},
 };
 use crate::object::{
     index::{Index, Indexer},
@@ -30,10 +31,17 @@ pub(super) fn check(
     path: &Path,
     limits: Limits,
     rules: &ProfileRules,
+    dummies: &[String],
     manifest: &Manifest,
 ) -> Result<Result<Passed, Vec<Violation>>, WalkError> {
-    let mut inspection =
-        Inspection { rules, manifest, indexer: Indexer::default(), found: Vec::new(), seen: Seen::default() };
+    let mut inspection = Inspection {
+        rules,
+        manifest,
+        indexer: Indexer::default(),
+        values: Values::new(dummies, &manifest.subject),
+        found: Vec::new(),
+        seen: Seen::default(),
+    };
     let header = walk_file(path, limits, &mut inspection)?;
     if !header.preamble_is_zero {
         inspection.report(Rule::Preamble, None);
@@ -59,6 +67,7 @@ struct Inspection<'a> {
     rules: &'a ProfileRules,
     manifest: &'a Manifest,
     indexer: Indexer,
+    values: Values<'a>,
     found: Vec<Violation>,
     seen: Seen,
 }
@@ -89,18 +98,6 @@ impl Inspection<'_> {
         }
     }
 
-    /// What holds at every level (the profile applies to nested data sets too, PS3.15 E.1.1).
-    fn at_any_level(&mut self, tag: Tag) {
-        match tag.group() {
-            group if group % 2 == 1 => self.report(Rule::Private, Some(tag)),
-            0x5000..=0x50FF | 0x6000..=0x60FF if !self.rules.graphics_may_stay => {
-                self.report(Rule::Graphics, Some(tag));
-            }
-            _ if self.rules.demand(tag) == Some(Demand::Absent) => self.report(Rule::Forbidden, Some(tag)),
-            _ => {}
-        }
-    }
-
     fn file_meta(&mut self, tag: Tag, bytes: &[u8]) {
         match tag.element() {
             // Group length, version, SOP class, transfer syntax, implementation.
@@ -124,11 +121,9 @@ impl Inspection<'_> {
             (0x0020, 0x000E) => self.seen.uids[3] = uid(&manifest.series_instance_uid) && is_pseudonymous(&text),
             (0x0012, 0x0062) => self.seen.identity_removed = text == "YES",
             (0x0012, 0x0063) => self.seen.method |= !text.is_empty(),
-            (0x0010, 0x0020) => self.seen.patient_id = is_of_subject(&text, &manifest.subject),
+            (0x0010, 0x0020) => self.seen.patient_id = text == manifest.subject,
             // Patient's Name is Z: empty, or the pseudonym again.
-            (0x0010, 0x0010) if !text.is_empty() && !is_of_subject(&text, &manifest.subject) => {
-                self.report(Rule::Subject, Some(tag));
-            }
+            (0x0010, 0x0010) if !text.is_empty() && text != manifest.subject => self.report(Rule::Subject, Some(tag)),
             _ => {}
         }
     }
@@ -137,48 +132,21 @@ impl Inspection<'_> {
 impl Visitor for Inspection<'_> {
     fn visit(&mut self, depth: usize, event: Event<'_>) {
         self.indexer.visit(depth, event);
-        match event {
-            Event::Element { tag, value, .. } if tag.group() == 2 => match value {
+        if let Event::Element { tag, value, .. } = event
+            && tag.group() == 2
+        {
+            return match value {
                 Value::Bytes(bytes) => self.file_meta(tag, bytes),
                 _ => self.report(Rule::FileMeta, Some(tag)),
-            },
-            Event::Element { tag, vr, value } => {
-                self.at_any_level(tag);
-                let Value::Bytes(bytes) = value else {
-                    if vr == VR::UI {
-                        self.report(Rule::Uid, Some(tag));
-                    }
-                    return;
-                };
-                if self.rules.demand(tag) == Some(Demand::Uid) && !are_uids_safe(bytes) {
-                    self.report(Rule::Uid, Some(tag));
-                }
-                if depth == 0 {
-                    self.outermost(tag, bytes);
-                }
-            }
-            Event::SequenceStart(tag) => {
-                self.at_any_level(tag);
-                self.seen.method |= depth == 0 && tag == Tag(0x0012, 0x0064);
-            }
-            Event::ItemStart | Event::ItemEnd | Event::SequenceEnd => {}
+            };
+        }
+        if let Some(violation) = self.values.visit(self.rules, depth, event) {
+            self.report(violation.rule, violation.tag);
+        }
+        match event {
+            Event::Element { tag, value: Value::Bytes(bytes), .. } if depth == 0 => self.outermost(tag, bytes),
+            Event::SequenceStart(tag) => self.seen.method |= depth == 0 && tag == Tag(0x0012, 0x0064),
+            _ => {}
         }
     }
-}
-
-/// A UID that a keyed pseudonym was made of: 2.25 and a number of up to 39 digits (PS3.5 B.2).
-fn is_pseudonymous(uid: &str) -> bool {
-    uid.strip_prefix("2.25.")
-        .is_some_and(|number| (1..=39).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit()))
-}
-
-/// Every value is pseudonymous, or one of the UIDs that the standard itself defines (well-known frames of reference, palettes).
-fn are_uids_safe(bytes: &[u8]) -> bool {
-    let text = ascii(bytes);
-    text.is_empty() || text.split('\\').all(|uid| is_pseudonymous(uid) || uid.starts_with("1.2.840.10008."))
-}
-
-/// The manifest's pseudonym itself, or its beginning where a form of the attribute is shorter.
-fn is_of_subject(text: &str, pseudonym: &str) -> bool {
-    text.len() >= 16 && pseudonym.starts_with(text)
 }

@@ -1,6 +1,6 @@
 //! PS3.15 Table E.1-1 as rules: for each attribute, what its presence after de-identification means under a profile.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dicom_core::Tag;
 
@@ -33,6 +33,12 @@ pub(super) enum Demand {
     Absent,
     /// Its values must be pseudonymous UIDs (U).
     Uid,
+    /// Must have no value and no item (Z, X/Z).
+    Empty,
+    /// Must hold a dummy, or nothing (D, and the codes that allow it).
+    Dummy,
+    /// An option of the profile keeps or cleans it (K, C), or the table asks nothing of it.
+    Free,
 }
 
 #[derive(Debug)]
@@ -54,6 +60,34 @@ pub(super) struct ProfileRules {
     demands: HashMap<Tag, Demand>,
     /// Curves and overlays may stay, cleaned.
     pub(super) graphics_may_stay: bool,
+    /// UIDs need not be pseudonymous.
+    pub(super) uids_may_stay: bool,
+    /// Private attributes that may stay; none without the option.
+    pub(super) safe_private: Option<SafePrivate>,
+}
+
+/// Table E.3.10-1: private attributes that are safe, by group, element within the block, and creator.
+#[derive(Debug)]
+pub(super) struct SafePrivate(HashSet<(u16, u8, String)>);
+
+impl SafePrivate {
+    /// The table the hub was built with.
+    fn shipped() -> Self {
+        let text = include_str!("../../../config/ps3.15/table_E.3.10-1_safe_private_2026c.csv");
+        let row = |line: &str| {
+            let fields = fields(line);
+            // `(7053,xx09)`
+            let (group, element) = fields.first()?.strip_prefix('(')?.strip_suffix(')')?.split_once(",xx")?;
+            let number = |text| u16::from_str_radix(text, 16).ok();
+            Some((number(group)?, u8::try_from(number(element)?).ok()?, fields.get(1)?.trim().to_owned()))
+        };
+        Self(text.lines().skip(1).filter_map(row).collect())
+    }
+
+    /// True when `creator`'s block holds this attribute as a safe one.
+    pub(super) fn allows(&self, tag: Tag, creator: &str) -> bool {
+        self.0.contains(&(tag.group(), tag.element().to_be_bytes()[1], creator.to_owned()))
+    }
 }
 
 impl Table {
@@ -87,14 +121,20 @@ impl Table {
                 || profile.may_keep.iter().any(|keep| keep.0 == row.tag)
         };
         let demand = |row: &Row| match row.basic.as_str() {
-            "X" => Some((row.tag, Demand::Absent)),
-            "U" => Some((row.tag, Demand::Uid)),
-            // Z and D leave a dummy that cannot be told from a value here; X/Z, X/D, X/Z/D and X/Z/U* allow one.
-            _ => None,
+            _ if kept(row) => Demand::Free,
+            "X" => Demand::Absent,
+            "U" => Demand::Uid,
+            "Z" | "X/Z" => Demand::Empty,
+            "D" | "Z/D" | "X/D" | "X/Z/D" => Demand::Dummy,
+            // X/Z/U*: a sequence that may stay, its UIDs replaced.
+            _ => Demand::Free,
         };
+        let has = |option| profile.options.contains(&option);
         ProfileRules {
-            demands: self.rows.iter().filter(|row| !kept(row)).filter_map(demand).collect(),
-            graphics_may_stay: profile.options.contains(&ProfileOption::CleanGraph),
+            demands: self.rows.iter().map(|row| (row.tag, demand(row))).collect(),
+            graphics_may_stay: has(ProfileOption::CleanGraph),
+            uids_may_stay: has(ProfileOption::RtnUids),
+            safe_private: has(ProfileOption::RtnSafePriv).then(SafePrivate::shipped),
         }
     }
 }
@@ -158,11 +198,19 @@ mod tests {
         let study_uid = Tag(0x0020, 0x000D); // U, K with Retain UIDs
         assert_eq!(basic.demand(comments), Some(Demand::Absent));
         let cleaned = table.rules(&profile(&[ProfileOption::CleanDesc]));
-        assert_eq!(cleaned.demand(comments), None);
+        assert_eq!(cleaned.demand(comments), Some(Demand::Free));
         let all: Vec<_> = OPTION_COLUMNS.iter().map(|(_, option)| *option).collect();
         let all = table.rules(&profile(&all));
         assert_eq!(all.demand(other_ids), Some(Demand::Absent));
-        assert_eq!(all.demand(study_uid), None);
+        assert_eq!(all.demand(study_uid), Some(Demand::Free));
+        assert_eq!(basic.demand(Tag(0x0010, 0x0030)), Some(Demand::Empty), "Patient's Birth Date");
+        assert_eq!(basic.demand(Tag(0x0008, 0x1070)), Some(Demand::Dummy), "Operators' Name");
+        assert_eq!(basic.demand(Tag(0x0028, 0x0010)), None, "Rows");
+        let safe = all.safe_private.unwrap();
+        assert!(safe.allows(Tag(0x7053, 0x1009), "Philips PET Private Group"));
+        assert!(!safe.allows(Tag(0x7053, 0x1008), "Philips PET Private Group"));
+        assert!(!safe.allows(Tag(0x7053, 0x1009), "Other"));
+        assert!(basic.safe_private.is_none());
         assert!(all.graphics_may_stay && !cleaned.graphics_may_stay);
         assert_eq!(cleaned.demand(study_uid), Some(Demand::Uid));
     }

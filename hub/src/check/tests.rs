@@ -45,6 +45,15 @@ fn each_rule_is_held() {
         (r().element((0x0010, 0x0020), "LO", b"HOSP-1"), "subject (0010,0020)"),
         (r().element((0x0010, 0x0020), "LO", b""), "subject (0010,0020)"),
         (r().element((0x0010, 0x0010), "PN", b"Doe^Jane"), "subject (0010,0010)"),
+        (r().element((0x0010, 0x0010), "PN", &SUBJECT.as_bytes()[..16]), "subject (0010,0010)"),
+        (r().element((0x0010, 0x0030), "DA", b"19800101"), "value (0010,0030)"),
+        (r().element((0x0008, 0x0050), "SH", b"ACC1"), "value (0008,0050)"),
+        (r().element((0x0008, 0x1070), "PN", b"Doe^Jane"), "value (0008,1070)"),
+        (r().element((0x0018, 0x1000), "LO", b"SN 4711"), "value (0018,1000)"),
+        (r().element((0x0018, 0x9999), "LO", b"x"), "unknown (0018,9999)"),
+        (r().element((0x0008, 0x010C), "UI", b"1.2.826.0.1"), "uid (0008,010C)"),
+        (r().sequence((0x0040, 0xA088), &[item((0x0008, 0x0100), "SH", b"1")]), "value (0040,A088)"),
+        (r().sequence((0x0040, 0xA730), &[item((0x0040, 0xA123), "PN", b"Doe^Jane")]), "value (0040,A123)"),
         (r().meta((0x0002, 0x0016), "AE", b"SCANNER"), "file-meta (0002,0016)"),
         (r().meta((0x0002, 0x0003), "UI", b"1.2.3"), "manifest (0002,0003)"),
         (r().sequence((0x0040, 0x0275), &[item((0x0009, 0x0010), "LO", b"A")]), "private (0009,0010)"),
@@ -89,7 +98,41 @@ fn what_the_profile_keeps_may_stay() {
         .element((0x0010, 0x0040), "CS", b"F")
         .element((0x0008, 0x103E), "LO", b"AXIAL")
         .element((0x0020, 0x0052), "UI", b"1.2.840.10008.1.4.1.1")
-        .element((0x0010, 0x0010), "PN", &SUBJECT.as_bytes()[..16])
+        .element((0x0008, 0x0050), "SH", b"  ")
+        .element((0x0008, 0x1010), "SH", b"0123456789abcdef")
+        .element((0x0008, 0x1070), "PN", b"REMOVED")
+        .element((0x0008, 0x010C), "UI", b"2.16.840.1.113883.6.96")
+        .sequence((0x0040, 0xA088), &[])
+        .sequence(
+            (0x0040, 0xA730),
+            &[Sample::data_set().element((0x0040, 0xA123), "PN", b"REMOVED").element(
+                (0x0040, 0xA160),
+                "UT",
+                b"REMOVED",
+            )],
+        )
         .sorted();
     assert!(check_bytes(&sample.file()).is_ok());
+}
+
+#[test]
+fn safe_private_attributes_pass_only_under_their_option_and_creator() {
+    let text = include_str!("../../../config/samples/hub.toml").replacen(
+        "\"clean-pixel-data\",",
+        "\"clean-pixel-data\", \"retain-safe-private\",",
+        1,
+    );
+    let checker = Checker::new(&crate::settings::parse(Path::new("hub.toml"), &text).unwrap()).unwrap();
+    let with_creator = |creator: &[u8]| {
+        let bytes = released(1)
+            .element((0x7053, 0x0010), "LO", creator)
+            .element((0x7053, 0x1009), "DS", b"1.5")
+            .sorted()
+            .file();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        checker.check(file.path(), &manifest(1, &bytes)).unwrap()
+    };
+    assert!(with_creator(b"Philips PET Private Group").is_ok());
+    assert_eq!(in_words(&with_creator(b"Another").unwrap_err()), "private (7053,1009)");
 }

@@ -36,7 +36,7 @@ fn with_tail(tail: &[u8]) -> Vec<u8> {
 fn nested_sequences_fragments_and_long_values_are_told_in_order() {
     let inner = Sample::data_set().element((0x0008, 0x0050), "SH", b"A1");
     let mut file = Sample::new()
-        .sequence((0x0040, 0x0275), &[inner.clone().sequence((0x0040, 0xA730), &[inner.clone()]), inner])
+        .sequence((0x0040, 0x0275), &[inner.clone().sequence((0x0040, 0xA730), std::slice::from_ref(&inner)), inner])
         .element((0x0042, 0x0011), "OB", &[0; 2000])
         .file();
     let mut pixels = encode(Tag(0x7FE0, 0x0010), "OB", &[]);
