@@ -16,6 +16,8 @@ url, roots, user, password = sys.argv[1:5]
 
 def client(user, password):
     session = Session()
+    # The environment may name other roots; only the hub's own count here.
+    session.trust_env = False
     session.verify = roots
     session.auth = (user, password)
     return DICOMwebClient(url, session=session)
