@@ -13,6 +13,8 @@ use super::{Counts, ISSUER_OF_PATIENT_ID, PATIENT_ID, PATIENT_NAME, SPECIFIC_CHA
 
 /// Content Sequence (0040,A730): content items even where the profile does not clean them.
 const CONTENT_SEQUENCE: Tag = Tag(0x0040, 0xA730);
+/// Body Part Examined.
+const BODY_PART_EXAMINED: Tag = Tag(0x0018, 0x0015);
 /// Coding Scheme Designator, and what a dummy code has there (PS3.16 §8: local schemes begin with 99).
 const CODING_SCHEME: Tag = Tag(0x0008, 0x0102);
 const DUMMY_SCHEME: &str = "99GIFT";
@@ -233,7 +235,9 @@ impl<'a> Apply<'a> {
                 self.counts.k += 1;
                 true
             }
-            vr if uses_character_set(vr) || vr == VR::CS => self.text(element, set, patterns),
+            vr if uses_character_set(vr) => self.text(element, set, patterns),
+            // Codes are enumerated; this one is typed by people. In others, what identifies is for the leak scan to hold.
+            VR::CS if element.tag == BODY_PART_EXAMINED => self.text(element, set, false),
             _ => {
                 self.counts.k += 1;
                 true

@@ -20,7 +20,7 @@ use std::io::Write;
 
 use dicom_core::Tag;
 
-use crate::dataset::{self, CharacterSet, DataSet, OutputMeta, Sources, WriteError};
+use crate::dataset::{self, CharacterSet, DataSet, Element, OutputMeta, Sources, WriteError};
 use crate::identifiers::Identifiers;
 use crate::profile::{DocumentPolicy, IssuerPolicy, MissingIdPolicy, Profile, SopClass};
 use crate::pseudonym::{PseudonymError, Pseudonymise};
@@ -36,6 +36,10 @@ pub(crate) const ISSUER_OF_PATIENT_ID: Tag = Tag(0x0010, 0x0021);
 pub(crate) const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
 pub(crate) const SERIES_INSTANCE_UID: Tag = Tag(0x0020, 0x000E);
 
+/// SOP classes of structured reports, in whose series module Referenced Performed Procedure Step Sequence (0008,1111) is Type 2
+/// (PS3.3 C.17.1): X/Z/D is Z there, and X elsewhere.
+const STRUCTURED_REPORTS: &str = "1.2.840.10008.5.1.4.1.1.88.";
+const PERFORMED_STEP: Tag = Tag(0x0008, 0x1111);
 /// Issuer under which studies without Patient ID become subjects; no value of (0010,0021) holds a control character.
 const STUDY_ISSUER: &str = "\u{1}study";
 
@@ -197,10 +201,14 @@ pub fn deidentify(
         (None, MissingIdPolicy::Hold) => return Err(DeidError::NoPatientId),
     };
 
+    let had_performed_step = data_set.contains(PERFORMED_STEP);
     let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;
     let mut apply = Apply::new(profile, identifiers, &answers);
     apply.level(&mut data_set, CharacterSet::default(), Mode::Root);
     apply.settle_character_set(&mut data_set);
+    if had_performed_step && sop_class_uid.starts_with(STRUCTURED_REPORTS) {
+        data_set.insert(Element::sequence(PERFORMED_STEP, Vec::new()));
+    }
     let counts = apply.counts;
     if is_document {
         document::replace(&mut data_set, &sop_class_uid);

@@ -6,7 +6,7 @@ use dicom_core::{Tag, VR};
 use proptest::prelude::*;
 
 use super::*;
-use crate::dataset::{EXPLICIT_VR_LITTLE_ENDIAN, Element, Value};
+use crate::dataset::{EXPLICIT_VR_LITTLE_ENDIAN, Value};
 use crate::identifiers::Kept;
 use crate::profile::tables::tests::tables;
 use crate::profile::tests::{BASIC, DEFAULT, profile_with};
@@ -230,6 +230,7 @@ fn free_text_in_the_place_of_a_number_a_code_or_an_age_goes() {
             text(0x18, 0x50, VR::DS, "3 mm Zora"),
             text(0x20, 0x13, VR::IS, "7"),
             text(0x18, 0x15, VR::CS, "HEAD ZORA"),
+            text(0x08, 0x08, VR::CS, "DERIVED\\PRIMARY"),
         ]),
         &profile,
     );
@@ -262,6 +263,12 @@ fn content_items_go_by_their_table() {
         let items = ds.items(Tag(0x40, 0xA730)).iter();
         items.filter_map(|i| [0xA160, 0xA123, 0xA30A].iter().find_map(|e| i.str(Tag(0x40, *e)))).collect()
     };
+    let mut with_step = report();
+    with_step.insert(Element::sequence(PERFORMED_STEP, vec![set([text(8, 0x1155, VR::UI, "1.2.826.0.7")])]));
+    assert_eq!(
+        done(with_step, &profile_with(&[])).get(PERFORMED_STEP),
+        Some(&Element::sequence(PERFORMED_STEP, vec![]))
+    );
     // Without Clean Structured Content: free text is a dummy, what the table removes goes, measurements stay.
     let basic = run(report(), &profile_with(&[])).unwrap();
     assert_eq!(texts(basic.data_set()), ["REMOVED", "REMOVED", "350"]);
@@ -401,6 +408,30 @@ proptest! {
         // Determinism.
         let again = deidentify(ds, EXPLICIT_VR_LITTLE_ENDIAN, &identifiers, &profile, &mut who(secret)).unwrap();
         prop_assert_eq!(bytes_of(&again), bytes);
+    }
+
+    /// Hostile bytes through the whole way: no panic, and what comes out is readable.
+    #[test]
+    fn mutated_objects_are_released_readable_or_refused(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
+    ) {
+        let profiled = run(report(), &profile_with(&["clean-structured-content"])).unwrap();
+        let mut bytes = bytes_of(&profiled);
+        for (index, byte) in edits {
+            let at = index.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let limits = dataset::Limits::default();
+        let Ok((meta, parsed)) = dataset::read_part10(&bytes, &limits) else { return Ok(()) };
+        let identifiers = Identifiers::collect(&parsed.data_set);
+        let syntax = meta.transfer_syntax_uid;
+        let Ok(done) = deidentify(parsed.data_set, &syntax, &identifiers, &shipped(), &mut who(1)) else { return Ok(()) };
+        let none: &[u8] = &[];
+        let mut out = Vec::new();
+        if done.write(Sources { input: &parsed.body, scratch: &none }, &mut out).is_ok() {
+            prop_assert!(dataset::read_part10(&out, &limits).is_ok());
+            prop_assert!(!matches!(identifiers.scan(&out, Kept::by(&shipped())), Err(crate::ScanError::Unreadable(_))));
+        }
     }
 
     /// Two dates of one subject keep their distance, two subjects do not share a shift or a UID mapping.
