@@ -31,8 +31,10 @@ const TOKENS: [Tag; 9] = [
 ];
 /// Digits of a token; fits VR SH.
 const TOKEN_DIGITS: usize = 16;
+/// Longest value taken for a UID (64 by PS3.5 §9.1, and some leeway), bytes: no answer is asked for longer ones, which then go.
+const MAX_UID: usize = 128;
 /// Longest value a token is made of, bytes.
-const MAX_TOKEN_VALUE: usize = 1 << 10;
+const MAX_TOKEN_VALUE: usize = 256;
 
 /// True when this value of this attribute names an instance and is to be replaced.
 pub(super) fn is_instance_uid(tag: Tag, uid: &str) -> bool {
@@ -125,6 +127,7 @@ impl Gather<'_> {
     }
 
     fn uid(&mut self, element: &Element, set: CharacterSet) {
-        self.uids.extend(element.strings(set).into_iter().filter(|uid| is_instance_uid(element.tag, uid)));
+        let asked = |uid: &String| is_instance_uid(element.tag, uid) && uid.len() <= MAX_UID;
+        self.uids.extend(element.strings(set).into_iter().filter(asked));
     }
 }

@@ -36,6 +36,8 @@ pub(crate) const ISSUER_OF_PATIENT_ID: Tag = Tag(0x0010, 0x0021);
 pub(crate) const STUDY_INSTANCE_UID: Tag = Tag(0x0020, 0x000D);
 pub(crate) const SERIES_INSTANCE_UID: Tag = Tag(0x0020, 0x000E);
 
+/// Longest Patient ID or issuer, bytes: 64 characters (PS3.5 §6.2, LO) in any encoding, and some leeway.
+const MAX_ID: usize = 512;
 /// SOP classes of structured reports, in whose series module Referenced Performed Procedure Step Sequence (0008,1111) is Type 2
 /// (PS3.3 C.17.1): X/Z/D is Z there, and X elsewhere.
 const STRUCTURED_REPORTS: &str = "1.2.840.10008.5.1.4.1.1.88.";
@@ -55,8 +57,8 @@ pub enum DeidError {
     /// A SOP class that shows a person recognisably.
     #[error("recognisable visual features")]
     RecognizableFeatures,
-    /// SOP class or instance, study or series UID is missing or not one value.
-    #[error("instance UIDs missing or ambiguous")]
+    /// SOP class or instance, study or series UID is missing or not one value; or the Patient ID is longer than any.
+    #[error("identification missing, ambiguous or too long")]
     Inconsistent,
     /// The questions were not answered.
     #[error("pseudonyms: {0}")]
@@ -201,6 +203,9 @@ pub fn deidentify(
         (None, MissingIdPolicy::Hold) => return Err(DeidError::NoPatientId),
     };
 
+    if id.len().max(issuer.len()) > MAX_ID {
+        return Err(DeidError::Inconsistent);
+    }
     let had_performed_step = data_set.contains(PERFORMED_STEP);
     let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;
     let mut apply = Apply::new(profile, identifiers, &answers);

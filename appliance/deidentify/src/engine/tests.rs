@@ -95,6 +95,8 @@ fn what_cannot_be_made_safe_is_an_error() {
     assert_eq!(error(text(0x08, 0x16, VR::UI, "1.3.12.2.1107.5.9.1")), Err(DeidError::UnsupportedSopClass));
     assert_eq!(error(text(0x08, 0x16, VR::UI, "1.2.840.10008.5.1.4.1.1.77.1.4")), Err(DeidError::RecognizableFeatures));
     assert_eq!(error(text(0x20, 0x0D, VR::UI, "")), Err(DeidError::Inconsistent));
+    assert_eq!(error(text(0x10, 0x20, VR::LO, &"1".repeat(1_000))), Err(DeidError::Inconsistent));
+    assert_eq!(error(text(0x20, 0x0D, VR::UI, &"1".repeat(1_000))), Err(DeidError::Inconsistent));
     assert_eq!(error(text(0x20, 0x0D, VR::UI, "1.2\\1.3")), Err(DeidError::Inconsistent));
 }
 
