@@ -59,6 +59,11 @@ pub enum Command {
         /// Name.
         name: String,
     },
+    /// State that the isolated objects of a box, and a suspected clone, have been looked at: they no longer ask for attention.
+    Acknowledge {
+        /// Name.
+        name: String,
+    },
     /// Check that no row of the audit trail was altered or removed.
     VerifyAudit,
 }
@@ -98,6 +103,9 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
         }
         Command::RevokeBox { name } => {
             hub.store.write_blocking(move |c, key| fleet::revoke_box(c, key, &name))?;
+        }
+        Command::Acknowledge { name } => {
+            hub.store.write_blocking(move |c, key| fleet::acknowledge(c, key, &name))?;
         }
         Command::VerifyAudit => match hub.store.write_blocking(audit::verify)? {
             Verified::Whole(rows) => print(&format!("whole: {rows} rows\n"))?,

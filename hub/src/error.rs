@@ -114,6 +114,20 @@ impl Problem {
     }
 }
 
+/// Turns errors that the HTTP library itself answered (an unreadable path, a body too large) into problems; pages and problems
+/// stay as they are.
+pub fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes();
+        kind.starts_with(b"application/problem+json") || kind.starts_with(b"text/html")
+    });
+    if ours || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    Problem::new(status, "the request cannot be answered").into_response()
+}
+
 impl From<HubError> for Problem {
     fn from(error: HubError) -> Self {
         crate::events::internal(&error);

@@ -12,10 +12,19 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, FromRequestParts},
     http::{StatusCode, request::Parts},
+    middleware,
     routing::post,
 };
 
-use crate::{error::Problem, events, hub::Hub, pki, server::Peer, store::fleet, store::fleet::Device};
+use crate::{
+    error::{Problem, as_problem},
+    events,
+    hub::Hub,
+    pki,
+    server::Peer,
+    store::fleet,
+    store::fleet::Device,
+};
 
 /// Largest enrolment request, bytes.
 const MAX_ENROL_BYTES: usize = 16 << 10;
@@ -30,6 +39,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route(gift_wire::STOW_PATH, post(stow::store).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed") })
+        .layer(middleware::map_response(|response| async { as_problem(response) }))
         .with_state(hub)
 }
 

@@ -120,7 +120,7 @@ impl<'a> Values<'a> {
                 VR::UI if !rules.uids_may_stay && !text().is_some_and(|text| are_uids_safe(tag, &text)) => {
                     Some(Rule::Uid)
                 }
-                _ if tag.group() % 2 == 0 && !is_known(tag) => Some(Rule::Unknown),
+                _ if tag.group().is_multiple_of(2) && !is_known(tag) => Some(Rule::Unknown),
                 _ => None,
             },
         }

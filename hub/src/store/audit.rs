@@ -39,6 +39,8 @@ pub enum Action {
     Enrol,
     /// A box was revoked.
     BoxRevoked,
+    /// An operator has looked at what a box's state complained of.
+    Acknowledge,
     /// Two boots reported at the same time under one identity.
     CloneSuspected,
     /// An arriving object was isolated.
@@ -61,6 +63,7 @@ impl Action {
             Self::BoxAdded => "box-added",
             Self::Enrol => "enrol",
             Self::BoxRevoked => "box-revoked",
+            Self::Acknowledge => "acknowledge",
             Self::CloneSuspected => "clone-suspected",
             Self::Isolate => "isolate",
             Self::UserAdded => "user-added",

@@ -13,6 +13,9 @@ use crate::error::{Doing as _, HubError};
 /// A boot that has not reported for this long has ended: three reporting intervals.
 const SILENT_MS: i64 = 180_000;
 
+/// Boots remembered per box.
+const REMEMBERED_BOOTS: u32 = 64;
+
 /// A device certificate's owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -41,6 +44,8 @@ pub struct BoxRow {
     pub stored: u64,
     /// Objects isolated from this box.
     pub isolated: u64,
+    /// Those of them that no operator has acknowledged.
+    pub isolated_new: u64,
     /// End of the newest certificate, ms since the Unix epoch.
     pub certificate_not_after_ms: Option<i64>,
 }
@@ -92,6 +97,28 @@ pub fn revoke_box(connection: &Connection, key: &AuditKey, name: &str) -> Result
         return Err(HubError::Setup("no box of this name".to_owned()));
     }
     audit::append(connection, key, "command", Action::BoxRevoked, name)
+}
+
+/// An operator has looked: isolated objects so far and a suspected clone no longer ask for attention. The objects stay isolated,
+/// and a clone that still lives is found again.
+///
+/// # Errors
+/// No such box, or SQLite's.
+pub fn acknowledge(connection: &Connection, key: &AuditKey, name: &str) -> Result<(), HubError> {
+    let id: Option<i64> = connection
+        .query_row("SELECT id FROM boxes WHERE name = ?1", [name], |row| row.get(0))
+        .optional()
+        .doing("find box")?;
+    let id = id.ok_or_else(|| HubError::Setup("no box of this name".to_owned()))?;
+    connection
+        .execute(
+            "UPDATE isolated SET acknowledged_ms = ?2 WHERE box_id = ?1 AND acknowledged_ms IS NULL",
+            (id, now_ms()),
+        )
+        .doing("acknowledge isolated")?;
+    connection.execute("UPDATE boxes SET clone_suspected_ms = NULL WHERE id = ?1", [id]).doing("acknowledge clone")?;
+    connection.execute("DELETE FROM boots WHERE box_id = ?1", [id]).doing("forget boots")?;
+    audit::append(connection, key, "command", Action::Acknowledge, name)
 }
 
 /// Spends a one-time token on the key with this digest: the box it was made for, or `None` when it is unknown, expired, spent
@@ -210,6 +237,13 @@ pub fn keep_report(
             (id, history),
         )
         .doing("shorten history")?;
+    connection
+        .execute(
+            "DELETE FROM boots WHERE box_id = ?1 AND boot IN \
+             (SELECT boot FROM boots WHERE box_id = ?1 ORDER BY last_received_ms DESC, last_sent_ms DESC LIMIT -1 OFFSET ?2)",
+            (id, REMEMBERED_BOOTS),
+        )
+        .doing("forget old boots")?;
     let overlaps: bool = connection
         .query_row(
             "SELECT EXISTS(SELECT 1 FROM boots a JOIN boots b ON b.box_id = a.box_id AND b.boot <> a.boot \
@@ -243,9 +277,9 @@ fn show(connection: &Connection, box_id: i64, report_id: i64) -> Result<(), HubE
         Some(shown) => connection
             .query_row(
                 "SELECT CASE WHEN n.boot = o.boot THEN n.sequence > o.sequence \
-                 ELSE nb.first_sent_ms > ob.first_sent_ms OR ob.last_received_ms < n.received_ms - ?3 END \
+                 ELSE ob.boot IS NULL OR nb.first_sent_ms > ob.first_sent_ms OR ob.last_received_ms < n.received_ms - ?3 END \
                  FROM reports n JOIN boots nb ON nb.box_id = n.box_id AND nb.boot = n.boot, \
-                 reports o JOIN boots ob ON ob.box_id = o.box_id AND ob.boot = o.boot WHERE n.id = ?1 AND o.id = ?2",
+                 reports o LEFT JOIN boots ob ON ob.box_id = o.box_id AND ob.boot = o.boot WHERE n.id = ?1 AND o.id = ?2",
                 (report_id, shown, SILENT_MS),
                 |row| row.get(0),
             )
@@ -269,6 +303,7 @@ pub fn list(connection: &Connection) -> Result<Vec<BoxRow>, HubError> {
             "SELECT b.name, b.revoked_ms, b.clone_suspected_ms, l.last_seen_ms, r.report, \
              (SELECT count(*) FROM instances i WHERE i.box_id = b.id), \
              (SELECT count(*) FROM isolated i WHERE i.box_id = b.id), \
+             (SELECT count(*) FROM isolated i WHERE i.box_id = b.id AND i.acknowledged_ms IS NULL), \
              (SELECT max(not_after_ms) FROM certificates c WHERE c.box_id = b.id) \
              FROM boxes b LEFT JOIN latest l ON l.box_id = b.id LEFT JOIN reports r ON r.id = l.report_id ORDER BY b.name",
         )
@@ -283,7 +318,8 @@ pub fn list(connection: &Connection) -> Result<Vec<BoxRow>, HubError> {
                 report: row.get::<_, Option<String>>(4)?.and_then(|text| serde_json::from_str(&text).ok()),
                 stored: row.get(5)?,
                 isolated: row.get(6)?,
-                certificate_not_after_ms: row.get(7)?,
+                isolated_new: row.get(7)?,
+                certificate_not_after_ms: row.get(8)?,
             })
         })
         .doing("list boxes")?;

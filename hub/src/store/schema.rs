@@ -54,10 +54,11 @@ CREATE TABLE instances(
   sha256 TEXT NOT NULL, size INTEGER NOT NULL, box_id INTEGER NOT NULL REFERENCES boxes(id), object TEXT NOT NULL,
   manifest TEXT NOT NULL, commit_number INTEGER NOT NULL UNIQUE, committed_ms INTEGER NOT NULL) STRICT;
 CREATE INDEX instances_by_series ON instances(series_id);
+CREATE INDEX instances_by_box ON instances(box_id);
 CREATE TABLE isolated(
   id INTEGER PRIMARY KEY, box_id INTEGER NOT NULL REFERENCES boxes(id), sha256 TEXT NOT NULL, size INTEGER NOT NULL,
   object TEXT NOT NULL, violations TEXT NOT NULL, manifest TEXT NOT NULL,
-  commit_number INTEGER NOT NULL UNIQUE, committed_ms INTEGER NOT NULL,
+  commit_number INTEGER NOT NULL UNIQUE, committed_ms INTEGER NOT NULL, acknowledged_ms INTEGER,
   UNIQUE(box_id, sha256)) STRICT;
 CREATE TABLE commits(last INTEGER NOT NULL) STRICT;
 INSERT INTO commits VALUES(0);

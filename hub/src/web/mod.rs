@@ -21,7 +21,10 @@ use axum::{
     routing::get,
 };
 
-use crate::{error::Problem, hub::Hub};
+use crate::{
+    error::{Problem, as_problem},
+    hub::Hub,
+};
 
 /// Largest body of a form, bytes.
 const MAX_FORM_BYTES: usize = 8 << 10;
@@ -63,7 +66,7 @@ async fn healthz(axum::extract::State(hub): axum::extract::State<Arc<Hub>>) -> R
 }
 
 async fn add_headers(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let mut response = as_problem(next.run(request).await);
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));

@@ -84,8 +84,14 @@ fn interleaved_boots_are_a_clone_and_late_reports_are_not() {
     assert!(!keep('b', 2, 11_000));
     assert!(keep('a', 9, 12_000), "the first boot still lives");
     assert!(!keep('b', 3, 13_000), "told once");
-    let row = list(&connection).unwrap().remove(0);
-    assert!(row.clone_suspected_ms.is_some());
+    let suspected = || list(&connection).unwrap().remove(0).clone_suspected_ms.is_some();
+    assert!(suspected());
+    acknowledge(&connection, &key, "ward-1").unwrap();
+    assert!(!suspected());
+    assert!(!keep('b', 4, 14_000), "one box lives on");
+    assert!(!keep('a', 10, 15_000));
+    assert!(keep('b', 5, 16_000), "the clone still lives: found again");
+    assert!(acknowledge(&connection, &key, "none").is_err());
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn state(row: &BoxRow, now: i64, offline_after_ms: i64) -> BoxState {
         BoxState::Offline
     } else if matches!(report.verdict.word, VerdictWord::Attention | VerdictWord::Fault)
         || row.clone_suspected_ms.is_some()
-        || row.isolated > 0
+        || row.isolated_new > 0
     {
         BoxState::NeedsAttention
     } else {
@@ -87,8 +87,8 @@ fn causes(row: &BoxRow) -> Vec<String> {
     if row.clone_suspected_ms.is_some() {
         out.push("two boxes report under this name: a copied disk or certificate".to_owned());
     }
-    if row.isolated > 0 {
-        out.push(format!("{} isolated by the hub's own check", objects(row.isolated)));
+    if row.isolated_new > 0 {
+        out.push(format!("{} isolated by the hub's own check", objects(row.isolated_new)));
     }
     if let Some(report) = &row.report {
         if report.verdict.word == VerdictWord::Starting {
@@ -157,6 +157,7 @@ fn card(row: &BoxRow, state: BoxState, now: i64) -> Markup {
                 dd { (moment(row.last_seen_ms, now)) }
                 dt { "Stored here" }
                 dd { (objects(row.stored)) }
+                @if row.isolated > 0 { dt { "Isolated" } dd { (objects(row.isolated)) } }
                 @if let Some(report) = &row.report { (details(report)) }
                 @if let Some(end) = row.certificate_not_after_ms {
                     dt { "Certificate until" }
@@ -255,6 +256,7 @@ mod tests {
             }),
             stored: 1,
             isolated: 0,
+            isolated_new: 0,
             certificate_not_after_ms: None,
         }
     }
@@ -270,7 +272,7 @@ mod tests {
             report.verdict.word = VerdictWord::Fault;
         }
         assert_eq!(at(&attention, 1_000_000), BoxState::NeedsAttention);
-        assert_eq!(at(&BoxRow { isolated: 1, ..row() }, 1_000_000), BoxState::NeedsAttention);
+        assert_eq!(at(&BoxRow { isolated: 1, isolated_new: 1, ..row() }, 1_000_000), BoxState::NeedsAttention);
         assert_eq!(at(&BoxRow { clone_suspected_ms: Some(1), ..row() }, 1_000_000), BoxState::NeedsAttention);
         assert_eq!(at(&BoxRow { revoked_ms: Some(1), ..row() }, 1_000_000), BoxState::Revoked);
         let never = BoxRow { last_seen_ms: None, report: None, ..row() };
