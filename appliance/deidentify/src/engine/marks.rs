@@ -2,7 +2,7 @@
 
 use dicom_core::{Tag, VR};
 
-use crate::dataset::{DataSet, Element};
+use crate::dataset::{DataSet, Element, Value};
 use crate::profile::{Profile, ProfileOption, method_codes};
 
 use super::{PATIENT_ID, PATIENT_NAME};
@@ -25,6 +25,33 @@ const TYPE_2: [(Tag, VR); 9] = [
     (Tag(0x0020, 0x0010), VR::SH),
 ];
 
+/// Referenced Request Sequence of a report's general module.
+const REFERENCED_REQUEST: Tag = Tag(0x0040, 0xA370);
+
+/// Type 2 attributes of an item of Referenced Request Sequence (PS3.3 C.17.2, Table C.17-2).
+const REQUEST_TYPE_2: [(Tag, VR); 7] = [
+    (Tag(0x0008, 0x0050), VR::SH),
+    (Tag(0x0008, 0x1110), VR::SQ),
+    (Tag(0x0032, 0x1060), VR::LO),
+    (Tag(0x0032, 0x1064), VR::SQ),
+    (Tag(0x0040, 0x1001), VR::SH),
+    (Tag(0x0040, 0x2016), VR::LO),
+    (Tag(0x0040, 0x2017), VR::LO),
+];
+
+/// Puts back, empty, what the rules took out of the requests that a report refers to, where it is Type 2.
+fn complete_requests(ds: &mut DataSet) {
+    let Some(Value::Sequence(requests)) = ds.get_mut(REFERENCED_REQUEST) else { return };
+    for request in requests {
+        for (tag, vr) in REQUEST_TYPE_2 {
+            if !request.contains(tag) {
+                let empty = if vr == VR::SQ { Element::sequence(tag, Vec::new()) } else { Element::new(tag, vr, []) };
+                request.insert(empty);
+            }
+        }
+    }
+}
+
 /// Puts the subject's pseudonym and the marks of the work into the root.
 pub(super) fn mark(ds: &mut DataSet, profile: &Profile, subject: &str) {
     for (tag, vr) in TYPE_2 {
@@ -32,6 +59,7 @@ pub(super) fn mark(ds: &mut DataSet, profile: &Profile, subject: &str) {
             ds.insert(Element::new(tag, vr, []));
         }
     }
+    complete_requests(ds);
     ds.put_str(PATIENT_ID, VR::LO, subject);
     ds.put_str(PATIENT_NAME, VR::PN, subject);
     ds.put_str(PATIENT_IDENTITY_REMOVED, VR::CS, "YES");

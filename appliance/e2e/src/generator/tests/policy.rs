@@ -31,6 +31,8 @@ fn judged(judge: &Judge, object: &Generated) -> (Expectation, Option<String>, Ve
     let job = Job {
         input_bytes: data_set.len() as u64,
         transfer_syntax_uid: object.transfer_syntax.into(),
+        sop_class_uid: object.sop_class.into(),
+        sop_instance_uid: object.sop_instance.clone(),
         profile: "gift-default-1".into(),
     };
     let mut line = KeyedPseudonymiser::new(PseudonymKey::new(&[7; 32], 1));
