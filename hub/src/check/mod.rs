@@ -162,8 +162,7 @@ impl Checker {
     /// Checks the object at `path`. Blocks: call it where that is allowed.
     ///
     /// # Errors
-    /// The outer one when the file could not be read; the inner one lists what is wrong with the object (at most
-    /// [`object::MAX_VIOLATIONS`]).
+    /// The outer one when the file could not be read; the inner one lists what is wrong with the object (the first few).
     pub fn check(&self, path: &Path, manifest: &Manifest) -> Result<Result<Passed, Vec<Violation>>, HubError> {
         let Some(rules) = self.profiles.get(&manifest.certificate.profile) else {
             return Ok(Err(vec![Violation::of(Rule::Profile)]));

@@ -29,7 +29,7 @@ const MIN_ROWS: usize = 400;
 /// What is asked of an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Demand {
-    /// Must not be there (X).
+    /// Must not be there, or without value: what the table removes may be Type 2 in the object's IOD (X).
     Absent,
     /// Its values must be pseudonymous UIDs (U).
     Uid,

@@ -64,6 +64,8 @@ fn each_rule_is_held() {
         let got = words(sample);
         assert!(got.contains(expected), "{got} does not hold {expected}");
     }
+    // What the table removes and an IOD wants (Type 2) is there without a value, and no violation.
+    assert_eq!(words(r().element((0x0010, 0x1000), "LO", b"")), "");
 }
 
 #[test]

@@ -28,8 +28,8 @@ const TOKEN_DIGITS: usize = 16;
 pub(super) struct Values<'a> {
     dummies: &'a [String],
     subject: &'a str,
-    /// Sequences around, outermost first: true when it must have no item.
-    must_be_empty: Vec<(Tag, bool)>,
+    /// Sequences around, outermost first: the rule that an item of it breaks, if it must have none.
+    must_be_empty: Vec<(Tag, Option<Rule>)>,
     /// Private creators of each open data set: by group and block.
     creators: Vec<BTreeMap<(u16, u8), String>>,
 }
@@ -48,7 +48,12 @@ impl<'a> Values<'a> {
                 Some(Violation { rule, tag: Some(tag) })
             }
             Event::SequenceStart(tag) => {
-                self.must_be_empty.push((tag, rules.demand(tag) == Some(Demand::Empty)));
+                let broken_by_items = match rules.demand(tag) {
+                    Some(Demand::Absent) => Some(Rule::Forbidden),
+                    Some(Demand::Empty) => Some(Rule::Value),
+                    _ => None,
+                };
+                self.must_be_empty.push((tag, broken_by_items));
                 let rule = self.presence(rules, tag)?;
                 Some(Violation { rule, tag: Some(tag) })
             }
@@ -58,8 +63,8 @@ impl<'a> Values<'a> {
             }
             Event::ItemStart => {
                 self.creators.push(BTreeMap::new());
-                let (tag, _) = self.must_be_empty.last().filter(|(_, empty)| *empty)?;
-                Some(Violation { rule: Rule::Value, tag: Some(*tag) })
+                let &(tag, broken_by_items) = self.must_be_empty.last()?;
+                Some(Violation { rule: broken_by_items?, tag: Some(tag) })
             }
             Event::ItemEnd => {
                 self.creators.pop();
@@ -73,7 +78,6 @@ impl<'a> Values<'a> {
         match tag.group() {
             group if group % 2 == 1 => (!self.is_safe_private(rules, tag)).then_some(Rule::Private),
             0x5000..=0x50FF | 0x6000..=0x60FF if !rules.graphics_may_stay => Some(Rule::Graphics),
-            _ if rules.demand(tag) == Some(Demand::Absent) => Some(Rule::Forbidden),
             _ => None,
         }
     }

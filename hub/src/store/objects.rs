@@ -1,6 +1,6 @@
 //! Committing an object: its row, its study, series and subject label, in one transaction; idempotent by SOP Instance UID.
 
-use gift_wire::{Manifest, Sha256Hex};
+use gift_wire::Manifest;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use super::{
@@ -222,15 +222,4 @@ fn next_commit(connection: &Connection) -> Result<(u64, u64), HubError> {
 fn manifest_json(manifest: &Manifest) -> String {
     // A manifest is strings and numbers: writing it as JSON cannot fail.
     serde_json::to_string(manifest).unwrap_or_default()
-}
-
-/// True when a stored, or isolated, object has this digest.
-///
-/// # Errors
-/// SQLite's.
-pub fn is_stored(connection: &Connection, sha256: &Sha256Hex) -> Result<bool, HubError> {
-    connection
-        .prepare_cached("SELECT EXISTS(SELECT 1 FROM instances WHERE sha256 = ?1)")
-        .and_then(|mut s| s.query_row([sha256.as_str()], |row| row.get(0)))
-        .doing("find digest")
 }
