@@ -37,7 +37,12 @@ fn exactly_what_the_key_says_is_released_and_no_identifier_is_found_anywhere_els
     // (Values shorter than six characters occur by chance everywhere, so they are looked for only inside longer ones.)
     let missing = search.not_found_in(&fixture.set.directory).unwrap();
     let missed: Vec<_> = missing.iter().filter(|&&i| planted[i].value.chars().count() >= 6).collect();
-    assert!(missed.is_empty(), "the search misses {} of {} planted values in the originals", missed.len(), planted.len());
+    assert!(
+        missed.is_empty(),
+        "the search misses {} of {} planted values in the originals",
+        missed.len(),
+        planted.len()
+    );
     for place in ["hub", "log", "status", "leds", "release", "uplink", "deid", "intake"] {
         let hits = search.hits_in(&fixture.rig.root.join(place)).unwrap();
         assert!(hits.is_empty(), "{place}: {hits:?}");
