@@ -3,6 +3,7 @@
 //! This library exists so that the crate's own tests can drive, and attack, the parts of the one binary `gift-deid`.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod aside;
 pub mod ask;
 pub mod channel;
 pub mod child;

@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io,
+    fs,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
@@ -18,6 +17,7 @@ use gift_status::{DeidStatus, HoldReason};
 use hmac::Mac as _;
 
 use crate::{
+    aside::Aside,
     error::DeidError,
     events,
     key::{DigestKey, KeyError, SiteKey},
@@ -217,12 +217,8 @@ impl Shared {
 
     fn encrypt_aside(&self, id: &ItemId) -> Result<(), DeidError> {
         let path = self.set_aside.join(id.as_str());
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            // It was no regular file, and only erased.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(DeidError::io("set-aside")(error)),
-        };
+        // Without one it was no regular file, and only erased.
+        let Some(mut file) = Aside::open(&path).map_err(DeidError::io("set-aside"))? else { return Ok(()) };
         let reason = HoldReason::Malformed;
         let meta = HeldMeta {
             record: None,
