@@ -12,23 +12,23 @@ use gift_e2e::{
 };
 
 /// How long the box may take to finish what it was sent.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A running system and a set.
-pub struct Fixture {
-    pub rig: Rig,
-    pub set: Set,
+pub(crate) struct Fixture {
+    pub(crate) rig: Rig,
+    pub(crate) set: Set,
     _directory: tempfile::TempDir,
 }
 
 impl Fixture {
     /// A system in a temporary directory, and `count` objects from `seed`.
-    pub fn new(seed: u64, count: usize) -> Self {
+    pub(crate) fn new(seed: u64, count: usize) -> Self {
         Self::with(seed, count, |_| {})
     }
 
     /// The same with other options.
-    pub fn with(seed: u64, count: usize, change: impl FnOnce(&mut Options)) -> Self {
+    pub(crate) fn with(seed: u64, count: usize, change: impl FnOnce(&mut Options)) -> Self {
         let directory = tempfile::Builder::new().prefix("gift-e2e-").tempdir().unwrap();
         std::fs::set_permissions(directory.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let objects = directory.path().join("scanner");
@@ -45,7 +45,7 @@ impl Fixture {
 }
 
 /// The last lines of every log.
-pub fn logs(rig: &Rig) -> String {
+pub(crate) fn logs(rig: &Rig) -> String {
     let mut text = String::new();
     for role in Role::ALL {
         let log = std::fs::read_to_string(rig.log(role)).unwrap_or_default();
@@ -56,13 +56,13 @@ pub fn logs(rig: &Rig) -> String {
 }
 
 /// How many subjects the hub has studies of.
-pub fn subjects_on_hub(rig: &Rig) -> usize {
+pub(crate) fn subjects_on_hub(rig: &Rig) -> usize {
     let studies = Web::new(rig).unwrap().query("/dicomweb/studies?limit=10000").unwrap();
     studies.iter().filter_map(|study| value(study, "00100020")).collect::<BTreeSet<_>>().len()
 }
 
 /// True once the fleet page shows a report of the box.
-pub fn hub_has_report(rig: &Rig) -> bool {
+pub(crate) fn hub_has_report(rig: &Rig) -> bool {
     let page = Web::new(rig).and_then(|web| web.get("/", "text/html"));
     page.is_ok_and(|(_, body)| !String::from_utf8_lossy(&body).contains("Never seen"))
 }
