@@ -2,12 +2,13 @@
 //! `lanes` (who), `breaker` (when) and `failure` (why not).
 
 use std::{
+    fs::File,
     io::Seek as _,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use gift_wire::Receipt;
+use gift_wire::{Manifest, Receipt};
 use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinSet},
@@ -52,6 +53,8 @@ enum Outcome {
     Lost(Key, bool),
     /// The disk could not take the ledger's row: upload again later.
     Unsettled(Key),
+    /// Its file could not be read now (no descriptors, no memory, a disk that fails): it stays queued.
+    Unread(Key),
     /// The clerk is gone.
     Ending,
     /// A health report was sent, or failed.
@@ -212,6 +215,11 @@ impl Courier {
                 events::disk_full();
                 round.lanes.strike(key, now + pause(&self.settings.retry, 4, chance()));
             }
+            Outcome::Unread(key) => {
+                events::object_unread(key);
+                let strikes = round.lanes.strikes(key).saturating_add(1);
+                round.lanes.strike(key, now + pause(&self.settings.retry, strikes, chance()));
+            }
             Outcome::Ending => return Err(UplinkError::Ended("the ledger")),
             Outcome::Report(number, sent) => {
                 round.report_away = false;
@@ -309,17 +317,15 @@ impl Courier {
 async fn upload(hub: Arc<Hub>, house: House, clerk: Clerk, entry: Entry) -> Outcome {
     let key = entry.key;
     // Before every upload: what went wrong on this disk since the last one must not reach the hub.
-    let checked = task::spawn_blocking(move || -> Result<_, QueueFault> {
-        let Some(mut file) = house.open_queued(key)? else { return Ok(None) };
-        let sealed = queue_file::read_sealed(&file)?;
-        queue_file::check_body(&mut file, &sealed.manifest)?;
-        file.rewind()?;
-        Ok(Some((sealed.manifest, file)))
-    });
+    let checked = task::spawn_blocking(move || whole(&house, key));
     let (manifest, file) = match checked.await {
         Ok(Ok(Some(whole))) => whole,
         Ok(Ok(None)) => return settle(&clerk, key, Settlement::Missing, Outcome::Lost(key, false)).await,
-        Ok(Err(_)) => return settle(&clerk, key, Settlement::SetAside, Outcome::Lost(key, true)).await,
+        Ok(Err(QueueFault::Damaged)) => {
+            return settle(&clerk, key, Settlement::SetAside, Outcome::Lost(key, true)).await;
+        }
+        // What the disk cannot give now it may give later: setting aside would end the only way to the hub there is.
+        Ok(Err(QueueFault::Read(_))) => return Outcome::Unread(key),
         Err(_) => return Outcome::Ending,
     };
     match hub.store(&manifest, tokio::fs::File::from_std(file)).await {
@@ -335,10 +341,44 @@ async fn upload(hub: Arc<Hub>, house: House, clerk: Clerk, entry: Entry) -> Outc
     }
 }
 
+/// The object's manifest and file, at its beginning, once its bytes are what the manifest states; `None` without a file.
+fn whole(house: &House, key: Key) -> Result<Option<(Manifest, File)>, QueueFault> {
+    let Some(mut file) = house.open_queued(key)? else { return Ok(None) };
+    let sealed = queue_file::read_sealed(&file)?;
+    queue_file::check_body(&mut file, &sealed.manifest)?;
+    file.rewind()?;
+    Ok(Some((sealed.manifest, file)))
+}
+
 async fn settle(clerk: &Clerk, key: Key, settlement: Settlement, outcome: Outcome) -> Outcome {
     match clerk.settle(key, settlement).await {
         Ok(()) => outcome,
         Err(Unwritten::Full) => Outcome::Unsettled(key),
         Err(Unwritten::Gone) => Outcome::Ending,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::queue_file::{Sealed, seal, tests::manifest_for};
+
+    #[test]
+    fn only_bytes_that_are_wrong_are_damage_and_a_failing_disk_is_not() {
+        let home = tempfile::tempdir().unwrap();
+        let house = House::open(&home.path().join("uplink")).unwrap();
+        let [good, torn, unreadable, missing] = [1, 2, 3, 4].map(Key::from_number);
+        let mut file = File::create_new(house.queued(good)).unwrap();
+        fs::write(house.queued(good), b"body").unwrap();
+        seal(&mut file, 4, &Sealed { manifest: manifest_for(b"body"), posted_ms: 5 }).unwrap();
+        fs::write(house.queued(torn), b"torn").unwrap();
+        // Opens, and fails every read: as a disk does that is going.
+        fs::create_dir(house.queued(unreadable)).unwrap();
+        assert!(matches!(whole(&house, good), Ok(Some((manifest, _))) if manifest.size == 4));
+        assert!(matches!(whole(&house, torn), Err(QueueFault::Damaged)));
+        assert!(matches!(whole(&house, unreadable), Err(QueueFault::Read(_))));
+        assert!(matches!(whole(&house, missing), Ok(None)));
     }
 }

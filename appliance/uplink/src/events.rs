@@ -112,6 +112,11 @@ pub(crate) fn damaged_object(key: Key) {
     tracing::error!(object = %key, "queued object damaged on this disk: set aside");
 }
 
+/// A queued object could not be read now.
+pub(crate) fn object_unread(key: Key) {
+    tracing::error!(object = %key, "queued object cannot be read: tried again later");
+}
+
 /// A queue file had no row.
 pub(crate) fn orphan_queued(key: Key) {
     tracing::warn!(object = %key, "queue file without a ledger row: queued again");

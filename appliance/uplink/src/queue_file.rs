@@ -28,12 +28,18 @@ const HASH_CHUNK_BYTES: usize = 256 * 1024;
 /// Why a queue file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueueFault {
-    /// The device failed to read it.
+    /// It could not be read now: says nothing about the object.
     #[error("cannot read a queued object: {0}")]
-    Read(#[from] io::Error),
+    Read(#[source] io::Error),
     /// Torn, altered, or not of this form.
     #[error("damaged queued object")]
     Damaged,
+}
+
+impl From<io::Error> for QueueFault {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Damaged } else { Self::Read(error) }
+    }
 }
 
 /// What stands behind a body.
