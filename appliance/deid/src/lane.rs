@@ -132,7 +132,15 @@ impl Lane {
 
     fn intake(&mut self, id: &ItemId, scanner: &mut u16) -> Result<(), DeidError> {
         self.files.clear().map_err(DeidError::io("work files"))?;
-        let taken = match self.shared.collector.take_into(id, &mut At::start(&self.files.input)) {
+        let collector = &self.shared.collector;
+        // Whoever wrote it chose its length, and a sparse file costs nothing: the copy must not fill the disk.
+        let taken = match collector.size(id).map(|size| self.shared.has_room_for(size)) {
+            Ok(Ok(true)) => collector.take_into(id, &mut At::start(&self.files.input)),
+            Ok(Ok(false)) => Err(SpoolError::Full),
+            Ok(Err(error)) => return Err(error),
+            Err(error) => Err(error),
+        };
+        let taken = match taken {
             Ok(taken) => taken,
             Err(SpoolError::Gone) => return Ok(()),
             Err(SpoolError::Damaged) => return self.shared.set_aside(id),

@@ -305,3 +305,25 @@ fn it_ends_soon_when_asked_and_refuses_what_cannot_work() {
     house.start();
     assert!(!house.wait_for_end().success());
 }
+
+#[test]
+fn what_a_compromised_receiver_posts_neither_fills_the_disk_nor_stops_the_rest() {
+    let mut house = House::new();
+    let inbox = house.path("intake/inbox");
+    let secret = house.path("not-an-item");
+    fs::write(&secret, b"another file").unwrap();
+    // A sparse file costs nothing to post, and more than the disk to copy.
+    let sparse = fs::File::create_new(inbox.join("1".repeat(32))).unwrap();
+    (&sparse).write_all(b"GIFTitm1\0\0\0\0").unwrap();
+    sparse.set_len(1 << 43).unwrap();
+    std::os::unix::fs::symlink(&secret, inbox.join("2".repeat(32))).unwrap();
+    nix::unistd::mkfifo(&inbox.join("3".repeat(32)), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    house.start();
+    house.deposit(ROUTED, &object::ct(1));
+    house.wait_until("all but the sparse one settled", |house| house.waiting() == 1 && house.released().len() == 1);
+    house.wait_until("the sparse one waits", |house| house.log().contains("tried again later"));
+    assert!(inbox.join("1".repeat(32)).exists());
+    assert_eq!(house.held(), BTreeMap::new(), "{}", house.log());
+    assert_eq!(fs::read(&secret).unwrap(), b"another file");
+    assert!(house.stop().success());
+}

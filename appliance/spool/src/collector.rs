@@ -145,6 +145,14 @@ impl<F: Fs> Collector<F> {
         Ok(Survey { oldest: oldest.into_sorted_vec().into_iter().map(|(_, id)| id).collect(), waiting, foreign })
     }
 
+    /// Length of an item, bytes, its record included: what taking it costs. A writer that lies (a sparse file) is believed.
+    ///
+    /// # Errors
+    /// As [`Collector::take`], before a byte is read.
+    pub fn size(&self, id: &ItemId) -> Result<u64, SpoolError> {
+        self.open_item(id).map(|(_, stat)| stat.len)
+    }
+
     /// Copies the body of an item into `into` (the reader's own file, at its present position), checking owner, kind,
     /// size, length and checksum on the way. After an error `into` holds an unusable part of a body.
     ///

@@ -194,3 +194,16 @@ fn room_leaves_the_reserve_alone() {
     assert!(writer.room(room / 2).unwrap() <= room / 2 + (64 << 20));
     File::create(drop_dir.at("x")).unwrap();
 }
+
+#[test]
+fn the_size_is_had_before_a_byte_is_read_and_of_items_only() {
+    let drop_dir = Drop::new();
+    let (writer, reader) = (drop_dir.writer(), drop_dir.reader());
+    let id = writer.deposit(b"{}", b"body").unwrap();
+    let file = drop_dir.at("inbox").join(id.as_str());
+    assert_eq!(reader.size(&id).unwrap(), file.metadata().unwrap().len());
+    fs::remove_file(&file).unwrap();
+    assert!(matches!(reader.size(&id), Err(SpoolError::Gone)));
+    symlink(drop_dir.at("aside"), &file).unwrap();
+    assert!(matches!(reader.size(&id), Err(SpoolError::Damaged)));
+}
