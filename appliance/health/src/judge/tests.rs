@@ -164,3 +164,19 @@ fn without_a_release_directory_the_leds_go_on_and_reports_resume_when_it_is_back
     judge.tick(now_ms(), begin + Duration::from_secs(6));
     assert_eq!((judge.status.reports_total, bench.reports().len()), (1, 1));
 }
+
+#[test]
+fn a_compromised_receiver_cannot_send_text_in_its_times() {
+    let now = 1_800_000_000_000;
+    let hidden = (0..4_000_u16).map(|n| (n, u64::from_be_bytes(*b"Doe^Jane") ^ u64::from(n)));
+    let status = ReceiverStatus { last_instance_ms: hidden.collect(), ..ReceiverStatus::default() };
+    assert!(coarse(status, now).last_instance_ms.is_empty(), "no times");
+    let status = ReceiverStatus {
+        last_instance_ms: (0..4_000).map(|n| (n, now - 61_234)).collect(),
+        instances_total: 7,
+        ..ReceiverStatus::default()
+    };
+    let coarse = coarse(status, now);
+    assert_eq!((coarse.last_instance_ms.len(), coarse.instances_total), (SCANNERS, 7));
+    assert!(coarse.last_instance_ms.values().all(|ms| ms % MINUTE_MS == 0));
+}
