@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | check | build | peers`.
+//! Developer commands: `cargo xtask demo | test | check | build | campaign`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]

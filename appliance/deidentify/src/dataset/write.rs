@@ -9,10 +9,11 @@ use super::syntax::{EXPLICIT_VR_LITTLE_ENDIAN, is_native};
 use super::vr::{PIXEL_DATA, is_long_form, is_text};
 use super::{DataSet, Element, Origin, Source, Value};
 
-/// Implementation Class UID (0002,0012) of everything this box writes: a UUID-derived UID made once for this project.
-pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.248547376902620964019914917007159722115";
-/// Implementation Version Name (0002,0013).
-pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("GIFT_EDGE_", env!("CARGO_PKG_VERSION"));
+/// Implementation Class UID (0002,0012) of everything this box writes: a UUID-derived UID made once for this project, the one
+/// that the receiver states in A-ASSOCIATE-AC.
+pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.245317373089114414833174228995898601460";
+/// Implementation Version Name (0002,0013): at most 16 characters.
+pub const IMPLEMENTATION_VERSION_NAME: &str = "GIFT_EDGE_1";
 
 /// Bytes copied at once from a source.
 const CHUNK: usize = 64 << 10;
