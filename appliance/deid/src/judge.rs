@@ -179,7 +179,9 @@ impl Judge {
             Err(DeidError::UnsupportedSopClass) => return hold(HoldReason::UnsupportedSopClass),
             Err(DeidError::RecognizableFeatures) => return hold(HoldReason::RecognizableFeatures),
             Err(DeidError::Inconsistent) => return hold(HoldReason::Inconsistent),
-            Err(DeidError::Pseudonym(PseudonymError::Refused)) => return hold(HoldReason::LimitExceeded),
+            Err(DeidError::TooManyIdentifiers | DeidError::Pseudonym(PseudonymError::Refused)) => {
+                return hold(HoldReason::LimitExceeded);
+            }
             Err(DeidError::Pseudonym(error @ PseudonymError::Channel)) => return Err(unanswered(error)),
         };
         let sources = Sources { input: &body, scratch: &scratch };

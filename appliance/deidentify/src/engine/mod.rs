@@ -60,6 +60,9 @@ pub enum DeidError {
     /// SOP class or instance, study or series UID is missing or not one value; or the Patient ID is longer than any.
     #[error("identification missing, ambiguous or too long")]
     Inconsistent,
+    /// It names more persons, numbers or dates than its output can be searched for.
+    #[error("more identifiers than can be searched for")]
+    TooManyIdentifiers,
     /// The questions were not answered.
     #[error("pseudonyms: {0}")]
     Pseudonym(#[from] PseudonymError),
@@ -185,6 +188,9 @@ pub fn deidentify(
         SopClass::Allowed => {}
         SopClass::Refused => return Err(DeidError::UnsupportedSopClass),
         SopClass::Recognizable => return Err(DeidError::RecognizableFeatures),
+    }
+    if identifiers.too_many() {
+        return Err(DeidError::TooManyIdentifiers);
     }
     let is_document = document::is_document(&sop_class_uid);
     if is_document && profile.documents() == DocumentPolicy::Hold {

@@ -514,3 +514,46 @@ fn every_level_is_counted_once_and_unmapped_uids_never_stay() {
         .collect();
     assert!(uids.iter().all(|u| u.starts_with("2.25.") || u == CT), "{uids:?}");
 }
+
+#[test]
+fn a_name_is_a_name_whatever_vr_it_is_given() {
+    let profile = shipped();
+    for vr in [VR::PN, VR::LO, VR::SH, VR::UT, VR::ST, VR::UN, VR::OB] {
+        let described = [
+            text(0x10, 0x10, vr, "Skarsgardh^Yrsa"),
+            text(0x10, 0x30, if vr == VR::PN { VR::DA } else { vr }, "19810304"),
+            text(8, 0x1030, VR::LO, "Skarsgardh fetal brain"),
+            text(8, 0x103E, VR::LO, "brain dob19810304x"),
+        ];
+        let ds = object(described);
+        let identifiers = Identifiers::collect(&ds);
+        match deidentify(ds, EXPLICIT_VR_LITTLE_ENDIAN, &identifiers, &profile, &mut who(1)) {
+            Err(_) => {}
+            Ok(profiled) => {
+                let bytes = bytes_of(&profiled);
+                let clean = !holds(&bytes, "Skarsgardh") && !holds(&bytes, "19810304");
+                assert!(clean || identifiers.scan(&bytes, Kept::by(&profile)).is_err(), "{vr:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_identifiers_than_can_be_searched_for_are_refused_not_ignored() {
+    let names: Vec<String> = (0..2_100).map(|n| format!("Strandberg{}^Vigdis", letters(n))).collect();
+    let ds = object([text(8, 0x1072, VR::PN, &names.join("\\")), text(8, 0x1030, VR::LO, "fetal brain")]);
+    assert_eq!(run(ds, &shipped()).unwrap_err(), DeidError::TooManyIdentifiers);
+    // The same few names many times over are no reason.
+    let ds = object([text(8, 0x1072, VR::PN, &vec!["Strandberg^Vigdis"; 2_100].join("\\"))]);
+    assert!(run(ds, &shipped()).is_ok());
+}
+
+/// A number as letters, so that it counts as part of a name.
+fn letters(mut number: usize) -> String {
+    let mut text = String::new();
+    for _ in 0..4 {
+        text.push(char::from(b'a' + (number % 26) as u8));
+        number /= 26;
+    }
+    text
+}

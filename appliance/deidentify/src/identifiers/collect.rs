@@ -3,14 +3,18 @@
 use dicom_core::{Tag, VR};
 
 use super::{Entry, Identifiers, Kind};
-use crate::dataset::{CharacterSet, DataSet, Element, Value};
+use crate::dataset::{CharacterSet, DataSet, Element, Value, dictionary_vr, is_text};
 use crate::date;
 use crate::text::words;
 
 /// Most UIDs that are looked for in the output; an object may refer to tens of thousands.
 const MAX_UIDS: usize = 256;
-/// Most other values of each kind.
+/// Most other values of each kind; an object that has more is held.
 const MAX_ENTRIES: usize = 2_000;
+/// Values of a kind that are collected before they are sorted and those that came twice are dropped.
+const MOST_AT_ONCE: usize = 4 * MAX_ENTRIES;
+/// SOP, Study, Series Instance UID, Frame of Reference UID.
+const OWN_UIDS: [Tag; 4] = [Tag(0x0008, 0x0018), Tag(0x0020, 0x000D), Tag(0x0020, 0x000E), Tag(0x0020, 0x0052)];
 /// UIDs of the standard itself.
 const DICOM_ROOT: &str = "1.2.840.10008.";
 /// Shortest UID that is looked for, characters.
@@ -78,22 +82,24 @@ impl Identifiers {
     /// Collects the identifiers of `original`, at every depth.
     pub fn collect(original: &DataSet) -> Self {
         let mut found = Self::default();
+        // The root's own UIDs first: an object may refer to more than are looked for.
+        for tag in OWN_UIDS {
+            if let Some(element) = original.get(tag) {
+                found.element(element, CharacterSet::of(original, CharacterSet::default()));
+            }
+        }
         found.level(original, CharacterSet::default());
-        let sorted = |uids: &mut Vec<String>| {
+        found.tidy();
+        for uids in [&mut found.uids, &mut found.device_uids] {
             uids.sort_unstable();
             uids.dedup();
-        };
-        found.entries.sort_unstable();
-        found.entries.dedup();
-        found.persons.sort_unstable();
-        found.persons.dedup();
-        sorted(&mut found.uids);
-        sorted(&mut found.device_uids);
-        for dates in [&mut found.birth_dates, &mut found.dates] {
-            dates.sort_unstable();
-            dates.dedup();
         }
         found
+    }
+
+    /// True when the object names more persons, numbers or dates than can be looked for: nothing can be said of its output.
+    pub fn too_many(&self) -> bool {
+        self.too_many
     }
 
     fn level(&mut self, ds: &DataSet, enclosing: CharacterSet) {
@@ -107,34 +113,58 @@ impl Identifiers {
         }
     }
 
+    /// What the attribute is decides what its value identifies: the dictionary's VR counts beside the stated one, so that a name
+    /// that a scanner calls LO, or UN, is still a name.
     fn element(&mut self, element: &Element, set: CharacterSet) {
-        match element.vr {
-            VR::PN => element.strings(set).iter().for_each(|name| self.person(name)),
-            VR::UI => {
-                let uids = if DEVICE_UIDS.contains(&element.tag) { &mut self.device_uids } else { &mut self.uids };
-                for uid in element.strings(set) {
-                    if uid.len() >= MIN_UID && !uid.starts_with(DICOM_ROOT) && uids.len() < MAX_UIDS {
-                        uids.push(uid);
-                    }
+        let stated = Some(element.vr).filter(|vr| is_text(*vr));
+        let known = dictionary_vr(element.tag, false).filter(|vr| is_text(*vr));
+        let texts = match (stated, known, element.value.bytes()) {
+            (Some(_), _, _) => element.strings(set),
+            (None, Some(known), Some(bytes)) => Element::new(element.tag, known, bytes).strings(set),
+            _ => return,
+        };
+        let is = |vr| stated == Some(vr) || known == Some(vr);
+        if is(VR::PN) {
+            texts.iter().for_each(|name| self.person(name));
+        }
+        if is(VR::UI) {
+            let uids = if DEVICE_UIDS.contains(&element.tag) { &mut self.device_uids } else { &mut self.uids };
+            for uid in &texts {
+                if uid.len() >= MIN_UID && !uid.starts_with(DICOM_ROOT) && uids.len() < MAX_UIDS {
+                    uids.push(uid.clone());
                 }
             }
-            VR::DA | VR::DT => {
-                for day in element.strings(set).iter().filter_map(|text| date::day_of(text)) {
-                    let dates = if element.tag == BIRTH_DATE { &mut self.birth_dates } else { &mut self.dates };
-                    if dates.len() < MAX_ENTRIES {
-                        dates.push(day);
-                    }
-                }
-            }
-            _ => {
-                let listed = LISTED.iter().find(|(g, e, _)| Tag(*g, *e) == element.tag);
-                if let Some((_, _, kind)) = listed
-                    && self.entries.len() < MAX_ENTRIES
-                {
-                    let texts = element.strings(set).into_iter().filter(|t| !t.is_empty());
-                    self.entries.extend(texts.map(|text| Entry { kind: *kind, text }));
-                }
-            }
+        }
+        if is(VR::DA) || is(VR::DT) {
+            let dates = if element.tag == BIRTH_DATE { &mut self.birth_dates } else { &mut self.dates };
+            dates.extend(texts.iter().filter_map(|text| date::day_of(text)));
+        }
+        if let Some((_, _, kind)) = LISTED.iter().find(|(g, e, _)| Tag(*g, *e) == element.tag) {
+            let texts = texts.into_iter().filter(|text| !text.is_empty());
+            self.entries.extend(texts.map(|text| Entry { kind: *kind, text }));
+        }
+        if self.entries.len().max(self.persons.len()).max(self.dates.len()) > MOST_AT_ONCE {
+            self.tidy();
+        }
+    }
+
+    /// Sorts, and drops what was collected twice; notes when there is more than can be looked for.
+    fn tidy(&mut self) {
+        self.entries.sort_unstable();
+        self.entries.dedup();
+        self.persons.sort_unstable();
+        self.persons.dedup();
+        for dates in [&mut self.birth_dates, &mut self.dates] {
+            dates.sort_unstable();
+            dates.dedup();
+        }
+        let most = self.entries.len().max(self.persons.len()).max(self.dates.len()).max(self.birth_dates.len());
+        if most > MAX_ENTRIES {
+            self.too_many = true;
+            self.entries.truncate(MAX_ENTRIES);
+            self.persons.truncate(MAX_ENTRIES);
+            self.dates.truncate(MAX_ENTRIES);
+            self.birth_dates.truncate(MAX_ENTRIES);
         }
     }
 
@@ -144,13 +174,11 @@ impl Identifiers {
         for group in name.split('=') {
             let parts = group.split(|c: char| c.is_whitespace() || matches!(c, '^' | ',' | ';'));
             let (numbers, names): (Vec<&str>, Vec<&str>) = parts.partition(|p| p.bytes().any(|b| b.is_ascii_digit()));
-            if self.entries.len() < MAX_ENTRIES {
-                self.entries.extend(numbers.iter().map(|n| Entry { kind: Kind::Number, text: (*n).to_owned() }));
-            }
+            self.entries.extend(numbers.iter().map(|n| Entry { kind: Kind::Number, text: (*n).to_owned() }));
             let cut =
                 |part: &&str| words(part).into_iter().map(|w| part[w.start..w.end].to_owned()).collect::<Vec<_>>();
             let words: Vec<String> = names.iter().flat_map(cut).collect();
-            if !words.is_empty() && self.persons.len() < MAX_ENTRIES {
+            if !words.is_empty() {
                 self.persons.push(words);
             }
         }

@@ -63,6 +63,8 @@ pub struct Identifiers {
     uids: Vec<String>,
     /// UIDs of devices, which Retain Device Identity keeps.
     device_uids: Vec<String>,
+    /// More was named than can be looked for.
+    too_many: bool,
 }
 
 impl std::fmt::Debug for Identifiers {
