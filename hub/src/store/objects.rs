@@ -61,14 +61,20 @@ pub fn store(
     if !super::fleet::is_valid(connection, &uploader.fingerprint)? {
         return Ok(Outcome::Revoked);
     }
-    let known: Option<(String, u64, u64)> = connection
-        .prepare_cached("SELECT sha256, commit_number, committed_ms FROM instances WHERE uid = ?1")
+    let known: Option<(String, u64, u64, String)> = connection
+        .prepare_cached(
+            "SELECT i.sha256, i.commit_number, i.committed_ms, p.project FROM instances i \
+             JOIN series r ON r.id = i.series_id JOIN studies t ON t.id = r.study_id \
+             JOIN subjects p ON p.id = t.subject_id WHERE i.uid = ?1",
+        )
         .and_then(|mut s| {
-            s.query_row([&manifest.sop_instance_uid], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+            let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+            s.query_row([&manifest.sop_instance_uid], row).optional()
         })
         .doing("find instance")?;
-    if let Some((sha256, number, at_ms)) = known {
-        return Ok(if sha256 == manifest.sha256.as_str() {
+    if let Some((sha256, number, at_ms, project)) = known {
+        // An instance belongs to one project: another one must not get a receipt for what it does not hold.
+        return Ok(if sha256 == manifest.sha256.as_str() && project == manifest.project {
             Outcome::Stored(Commit { number, at_ms, duplicate: true })
         } else {
             Outcome::Contradicts(Violation::of(Rule::Conflict))
