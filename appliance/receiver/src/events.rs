@@ -19,7 +19,7 @@ pub(crate) enum Event {
     /// What an earlier run left in staging was settled.
     Recovered { posted: u64, erased: u64, damaged: u64 },
     /// The process serves.
-    Listening { activated: bool },
+    Listening { activated: bool, port: u16 },
     /// Ending on request; this many associations are open.
     Stopping { associations: usize },
     /// `accept` failed; it is tried again.
@@ -53,7 +53,7 @@ impl Ledger {
     pub(crate) fn record(&self, event: Event) {
         match event {
             Event::Recovered { posted, erased, damaged } => info!(posted, erased, damaged, "staging settled"),
-            Event::Listening { activated } => info!(activated, "listening"),
+            Event::Listening { activated, port } => info!(activated, port, "listening"),
             Event::Stopping { associations } => info!(associations, "stopping"),
             Event::AcceptFailed { errno } => warn!(errno, "accept failed, trying again"),
             Event::Associated { association, scanner } => {

@@ -73,7 +73,7 @@ pub(crate) async fn run(
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     supervisor.ready();
-    intake.ledger.record(Event::Listening { activated });
+    intake.ledger.record(Event::Listening { activated, port: listener.local_addr()?.port() });
     desk.publish(RunState::Ready);
     let failed = loop {
         tokio::select! {

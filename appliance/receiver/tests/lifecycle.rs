@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, net::IpAddr, process::Command, time::Duration};
 
 use gift_status::RunState;
 use support::{CT, Receiver, Wanted, peer, until};
@@ -91,17 +91,17 @@ fn a_socket_that_is_passed_is_used() {
     let mut receiver = Receiver::start();
     receiver.kill();
     fs::remove_file(receiver.path("status/status.json")).unwrap();
-    let port = std::net::TcpListener::bind((support::HERE, 0)).unwrap().local_addr().unwrap().port();
+    // An address that no other test listens at, nor any connection starts from: the port is still free a moment later.
+    let address = IpAddr::from([127, 77, 0, 1]);
+    let port = std::net::TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
     let mut activated = Command::new("systemd-socket-activate")
-        .args(["-l", &format!("127.0.0.1:{port}"), env!("CARGO_BIN_EXE_gift-receiver"), "--config"])
+        .args(["-l", &format!("{address}:{port}"), env!("CARGO_BIN_EXE_gift-receiver"), "--config"])
         .arg(receiver.path("receiver.toml"))
         .stderr(fs::File::create(receiver.path("log")).unwrap())
         .spawn()
         .unwrap();
-    until("the socket is there", Duration::from_secs(10), || {
-        std::net::TcpStream::connect((support::HERE, port)).is_ok()
-    });
-    receiver.port = port;
+    until("the socket is there", Duration::from_secs(10), || std::net::TcpStream::connect((address, port)).is_ok());
+    (receiver.address, receiver.port) = (address, port);
     receiver.associate().release();
     assert!(receiver.log().contains("activated=true"));
     activated.kill().unwrap();

@@ -8,7 +8,7 @@ pub(crate) mod peer;
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus},
     time::{Duration, Instant},
@@ -31,6 +31,7 @@ pub(crate) const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 /// A running receiver; killed on drop.
 pub(crate) struct Receiver {
     directory: tempfile::TempDir,
+    pub(crate) address: IpAddr,
     pub(crate) port: u16,
     child: Child,
 }
@@ -59,13 +60,12 @@ impl Receiver {
     pub(crate) fn start_with(wanted: &Wanted<'_>) -> Self {
         // On disk, not in a tmpfs: what is measured and synced should be real.
         let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let port = TcpListener::bind((HERE, 0)).unwrap().local_addr().unwrap().port();
         for name in ["staging", "inbox", "status", "aside"] {
             fs::create_dir(directory.path().join(name)).unwrap();
         }
         let path = |name: &str| directory.path().join(name).display().to_string();
         let settings = format!(
-            "listen = \"0.0.0.0:{port}\"\nintake-staging = {:?}\nintake-inbox = {:?}\nstatus-directory = {:?}\n\
+            "listen = \"{HERE}:0\"\nintake-staging = {:?}\nintake-inbox = {:?}\nstatus-directory = {:?}\n\
              reserve-bytes = {}\ncalled-ae-titles = [{CALLED:?}]\n{}\n{}\n",
             path("staging"),
             path("inbox"),
@@ -76,7 +76,7 @@ impl Receiver {
         );
         fs::write(directory.path().join("receiver.toml"), settings).unwrap();
         let child = spawn(directory.path());
-        let mut receiver = Self { directory, port, child };
+        let mut receiver = Self { directory, address: HERE, port: 0, child };
         receiver.wait_ready();
         receiver
     }
@@ -95,6 +95,7 @@ impl Receiver {
             }
             self.try_status().is_some_and(|status| status.state == RunState::Ready)
         });
+        self.port = self.log_port();
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -103,6 +104,13 @@ impl Receiver {
 
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// The port that the kernel chose at the latest start.
+    fn log_port(&self) -> u16 {
+        let log = self.log();
+        let (_, rest) = log.rsplit_once("port=").expect("a line that names the port");
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -178,7 +186,7 @@ impl Receiver {
         let stream = runtime.block_on(async {
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
             socket.bind((from, 0).into()).unwrap();
-            socket.connect(SocketAddr::from((HERE, self.port))).await.unwrap().into_std().unwrap()
+            socket.connect(SocketAddr::from((self.address, self.port))).await.unwrap().into_std().unwrap()
         });
         stream.set_nonblocking(false).unwrap();
         stream.set_nodelay(true).unwrap();

@@ -3,8 +3,11 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     convert::Infallible,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    net::{Ipv4Addr, SocketAddr},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,9 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_rustls::TlsAcceptor;
+
+/// Each hub has a loopback address of its own, so that its port is still free when it listens again.
+static HUBS: AtomicU8 = AtomicU8::new(1);
 
 pub(crate) const NAME: &str = "hub.test";
 pub(crate) const TOKEN: &str = "one-time-token-of-this-test";
@@ -197,7 +203,7 @@ impl TestHub {
         });
         let mut hub = Self {
             shared,
-            address: "127.0.0.1:0".parse().unwrap(),
+            address: (Ipv4Addr::new(127, 1, 0, HUBS.fetch_add(1, Ordering::Relaxed)), 0).into(),
             roots_pem: setup.server.pem(),
             acceptor: TlsAcceptor::from(Arc::new(config)),
             cut: Arc::new(Notify::new()),

@@ -92,7 +92,7 @@ async fn pass(mut near: TcpStream, mut far: TcpStream, harm: Harm) {
 
 /// A box whose hub is behind `at`.
 fn rig_at(hub: &TestHub, at: SocketAddr, extra: &str) -> Rig {
-    Rig::at_port(hub, at.port(), &format!("hub-address = \"127.0.0.1\"\n{extra}"))
+    Rig::at_port(hub, at.port(), &format!("hub-address = \"{}\"\n{extra}", at.ip()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The way to the hub: interception, old TLS, captive portals, proxies, a middlebox that strips ALPN.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use gift_status::{EnrolmentState, HubLink, UploadFailure};
 use hyper::Version;
@@ -84,7 +84,7 @@ async fn without_alpn_http_1_1_serves() {
 }
 
 /// A proxy that knows CONNECT only; answers 407 while `closed`. Notes what was asked.
-async fn proxy(hub_port: u16, closed: Arc<Mutex<bool>>, asked: Arc<Mutex<Vec<String>>>) -> u16 {
+async fn proxy(hub: SocketAddr, closed: Arc<Mutex<bool>>, asked: Arc<Mutex<Vec<String>>>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -107,7 +107,7 @@ async fn proxy(hub_port: u16, closed: Arc<Mutex<bool>>, asked: Arc<Mutex<Vec<Str
                     return;
                 }
                 stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-                let mut hub = TcpStream::connect(("127.0.0.1", hub_port)).await.unwrap();
+                let mut hub = TcpStream::connect(hub).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut stream, &mut hub).await;
             });
         }
@@ -119,7 +119,7 @@ async fn proxy(hub_port: u16, closed: Arc<Mutex<bool>>, asked: Arc<Mutex<Vec<Str
 async fn the_configured_proxy_is_used_and_its_refusal_is_waited_out() {
     let hub = TestHub::sound().await;
     let (closed, asked) = (Arc::new(Mutex::new(true)), Arc::default());
-    let port = proxy(hub.address.port(), closed.clone(), Arc::clone(&asked)).await;
+    let port = proxy(hub.address, closed.clone(), Arc::clone(&asked)).await;
     let mut rig = Rig::with_lines(&hub, &format!("proxy = \"127.0.0.1:{port}\""));
     rig.post(300_000);
     rig.start();

@@ -33,7 +33,7 @@ pub(crate) struct Rig {
 impl Rig {
     /// A box for `hub`; `extra` is added to its settings (top level first, then tables).
     pub(crate) fn new(hub: &TestHub, extra: &str) -> Self {
-        Self::with_lines(hub, &format!("hub-address = \"127.0.0.1\"\n{extra}"))
+        Self::with_lines(hub, &format!("hub-address = \"{}\"\n{extra}", hub.address.ip()))
     }
 
     pub(crate) fn with_lines(hub: &TestHub, extra: &str) -> Self {
