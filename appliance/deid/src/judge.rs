@@ -13,7 +13,7 @@ use std::{
 use dicom_core::Tag;
 use gift_deidentify::{
     DeidError, Identifiers, Kept, ScanError,
-    dataset::{DataSet, Limits, Parsed, ReadError, Sources, WriteError, read_dataset},
+    dataset::{DataSet, Limits, Parsed, ReadError, Sources, WriteError, read_dataset, read_part10},
     deidentify,
     profile::{Profile, ProfileOption, Tables},
     pseudonym::{Answer, Ask, PseudonymError, Pseudonymise},
@@ -104,7 +104,8 @@ impl Judge {
         let tables = Tables::parse(attributes, safe, content).map_err(|e| says(&e))?;
         let mut profiles = BTreeMap::new();
         for (file, text) in &texts.profiles {
-            let profile = Profile::from_toml(text, &tables).map_err(|e| JudgeError(format!("profiles/{file}: {e}")))?;
+            let profile = Profile::from_toml(text, &tables, &|name| texts.profiles.get(name).map(String::as_str))
+                .map_err(|e| JudgeError(format!("profiles/{file}: {e}")))?;
             if profiles.insert(profile.name().to_owned(), profile).is_some() {
                 return Err(JudgeError(format!("profiles/{file}: a profile of that name is there already")));
             }
@@ -140,20 +141,48 @@ impl Judge {
     pub fn judge(&self, job: &Job, files: Files<'_>, line: &mut dyn Pseudonymise) -> io::Result<Outcome> {
         let input = FileSource::new(files.input, job.input_bytes);
         let syntax = job.transfer_syntax_uid.as_str();
-        let Some(profile) = self.profiles.get(&job.profile) else { return Err(io::ErrorKind::NotFound.into()) };
-        let hold = |reason| Ok(Outcome::Held(reason, None));
-        let Parsed { mut data_set, body } = match read_dataset(&input, syntax, &self.limits) {
+        let parsed = match read_dataset(&input, syntax, &self.limits) {
             Ok(parsed) => parsed,
-            Err(ReadError::Malformed { .. }) => return hold(HoldReason::Malformed),
-            Err(ReadError::Limit(_)) => return hold(HoldReason::LimitExceeded),
-            Err(ReadError::Io(kind)) => return Err(kind.into()),
+            Err(error) => return unread(error),
         };
         // The receiver took it by what the command said; another data set than announced is nobody's object.
-        if data_set.strings(SOP_CLASS_UID) != [job.sop_class_uid.as_str()]
-            || data_set.strings(SOP_INSTANCE_UID) != [job.sop_instance_uid.as_str()]
+        if parsed.data_set.strings(SOP_CLASS_UID) != [job.sop_class_uid.as_str()]
+            || parsed.data_set.strings(SOP_INSTANCE_UID) != [job.sop_instance_uid.as_str()]
         {
-            return hold(HoldReason::Inconsistent);
+            return Ok(Outcome::Held(HoldReason::Inconsistent, None));
         }
+        self.judge_parsed(parsed, syntax, &job.profile, files, line)
+    }
+
+    /// Judges an object with file meta information (PS3.10) in `files.input`, `bytes` long, under `profile`: what nobody announced.
+    ///
+    /// # Errors
+    /// As [`Judge::judge`].
+    pub fn judge_part10(
+        &self,
+        bytes: u64,
+        profile: &str,
+        files: Files<'_>,
+        line: &mut dyn Pseudonymise,
+    ) -> io::Result<Outcome> {
+        let input = FileSource::new(files.input, bytes);
+        match read_part10(&input, &self.limits) {
+            Ok((meta, parsed)) => self.judge_parsed(parsed, &meta.transfer_syntax_uid, profile, files, line),
+            Err(error) => unread(error),
+        }
+    }
+
+    fn judge_parsed(
+        &self,
+        parsed: Parsed<'_>,
+        syntax: &str,
+        profile: &str,
+        files: Files<'_>,
+        line: &mut dyn Pseudonymise,
+    ) -> io::Result<Outcome> {
+        let Some(profile) = self.profiles.get(profile) else { return Err(io::ErrorKind::NotFound.into()) };
+        let hold = |reason| Ok(Outcome::Held(reason, None));
+        let Parsed { mut data_set, body } = parsed;
         // Of the object as received: redaction and profile change it.
         let identifiers = Identifiers::collect(&data_set);
         let mut scratch = FileScratch::new(files.scratch);
@@ -235,6 +264,15 @@ impl Judge {
             Err(PseudonymError::Refused) => Ok(None),
             Err(error @ PseudonymError::Channel) => Err(unanswered(error)),
         }
+    }
+}
+
+/// What a fault of reading means for the object.
+fn unread(error: ReadError) -> io::Result<Outcome> {
+    match error {
+        ReadError::Malformed { .. } => Ok(Outcome::Held(HoldReason::Malformed, None)),
+        ReadError::Limit(_) => Ok(Outcome::Held(HoldReason::LimitExceeded, None)),
+        ReadError::Io(kind) => Err(kind.into()),
     }
 }
 

@@ -37,7 +37,7 @@ struct Rule {
     /// What Image Type must begin with, value by value.
     #[serde(default)]
     image_type: Vec<String>,
-    /// What the value after those must be; any when empty.
+    /// What the value after those must be; `""` stands for none; any when the list is empty.
     #[serde(default)]
     then_one_of: Vec<String>,
     /// Why it is safe: for the reader of the file.
@@ -90,7 +90,7 @@ impl NeverBurntIn {
                 && facts.image_type.len() >= given
                 && facts.image_type.iter().zip(&rule.image_type).all(|(is, must)| is == must)
                 && (rule.then_one_of.is_empty()
-                    || facts.image_type.get(given).is_some_and(|v| rule.then_one_of.iter().any(|o| o == v)))
+                    || rule.then_one_of.iter().any(|o| o == facts.image_type.get(given).map_or("", |v| *v)))
                 && !facts.image_type[given..]
                     .iter()
                     .any(|v| self.file.forbidden_in_image_type.iter().any(|f| v.to_ascii_uppercase().contains(f)))

@@ -3,7 +3,7 @@
 use crate::{
     NeverBurntIn, PixelClearance, Templates,
     clearance::Basis,
-    codec::FrameCodec,
+    codec::{FrameCodec, jpeg_2000},
     image::{Facts, Inconsistent, Photometric, PixelData, PixelLayout, pixel_data},
     mask::{Mask, Rect},
     native,
@@ -82,6 +82,11 @@ pub enum Method {
     Jpeg,
     /// A lossless codec: decode each frame, encode it again.
     Frames(FrameCodec),
+    /// JPEG 2000 or HTJ2K: decode each frame; the result is native.
+    FromJpeg2000 {
+        /// The transfer syntax allows no loss.
+        lossless: bool,
+    },
 }
 
 impl Plan {
@@ -133,6 +138,9 @@ fn consider(
         PixelData::Present if never_burnt_in.is_without_pixels(facts.sop_class) => return Err(Hold::Inconsistent),
         PixelData::Present => {}
     }
+    if facts.syntax == Syntax::Other {
+        return Err(Hold::UnsupportedTransferSyntax); // Video among others, whose layouts are not looked at.
+    }
     let layout = PixelLayout::of(ds);
     let (basis, mask) = match &layout {
         Ok(layout) => match templates.find(&facts, layout) {
@@ -163,6 +171,14 @@ fn consider(
                 return Err(Hold::Inconsistent);
             }
             Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Jpeg }))
+        }
+        (Syntax::Jpeg2000Lossless | Syntax::Jpeg2000, Value::Fragments { fragments, .. }) => {
+            if fragments.is_empty() || !jpeg_2000::is_supported(&layout) {
+                return Err(Hold::Inconsistent);
+            }
+            let lossless = facts.syntax == Syntax::Jpeg2000Lossless;
+            let mask = if lossless { mask } else { mask.grown(jpeg_2000::MARGIN_PX, layout.rows, layout.columns) };
+            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::FromJpeg2000 { lossless } }))
         }
         (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
         (syntax, Value::Fragments { fragments, .. }) => {

@@ -102,7 +102,7 @@ mod tests {
             &config("ps3.15/table_E.3.10-1_safe_private_2026c.csv"),
             &config("ps3.15/table_E.3.4-1_structured_content_2026c.csv"),
         );
-        Profile::from_toml(&config("profiles/gift-default.toml"), &tables.unwrap()).unwrap()
+        Profile::from_toml(&config("profiles/basic.toml"), &tables.unwrap(), &|_| None).unwrap()
     }
 
     fn ct(stored: u16) -> DataSet {

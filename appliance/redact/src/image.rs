@@ -96,6 +96,18 @@ pub enum Photometric {
 }
 
 impl Photometric {
+    /// All that are handled.
+    pub const ALL: [Self; 8] = [
+        Self::Monochrome1,
+        Self::Monochrome2,
+        Self::Palette,
+        Self::Rgb,
+        Self::YbrFull,
+        Self::YbrFull422,
+        Self::YbrRct,
+        Self::YbrIct,
+    ];
+
     /// By its term; `None` for terms that are not handled (YBR_PARTIAL_422, retired ones).
     pub fn from_term(term: &str) -> Option<Self> {
         Some(match term {

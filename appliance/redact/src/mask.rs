@@ -91,6 +91,17 @@ impl Mask {
         Self { rects }
     }
 
+    /// The same, `px` larger on every side as far as the image goes: where a lossy codec has smeared what is to be blanked.
+    pub(crate) fn grown(&self, px: u32, rows: u16, columns: u16) -> Self {
+        let rects = self.rects.iter().map(|r| Rect {
+            x0: r.x0.saturating_sub(px),
+            y0: r.y0.saturating_sub(px),
+            x1: (r.x1 + px).min(u32::from(columns)),
+            y1: (r.y1 + px).min(u32::from(rows)),
+        });
+        Self::new(rects.collect())
+    }
+
     /// True when nothing is to be blanked.
     pub fn is_empty(&self) -> bool {
         self.rects.is_empty()

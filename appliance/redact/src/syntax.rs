@@ -18,11 +18,32 @@ pub enum Syntax {
     JpegLs,
     /// RLE lossless.
     Rle,
+    /// JPEG 2000 and HTJ2K that must be lossless.
+    Jpeg2000Lossless,
+    /// JPEG 2000 and HTJ2K that may be lossy.
+    Jpeg2000,
     /// Encapsulated, and not one of the above.
     Other,
 }
 
 impl Syntax {
+    /// What redaction has a codec for, as templates state it: UIDs, and `native` for all that do not encapsulate.
+    pub const REDACTED: &[&str] = &[
+        "native",
+        "1.2.840.10008.1.2.4.50",
+        "1.2.840.10008.1.2.4.51",
+        "1.2.840.10008.1.2.4.57",
+        "1.2.840.10008.1.2.4.70",
+        "1.2.840.10008.1.2.4.80",
+        "1.2.840.10008.1.2.4.81",
+        "1.2.840.10008.1.2.4.90",
+        "1.2.840.10008.1.2.4.91",
+        "1.2.840.10008.1.2.4.201",
+        "1.2.840.10008.1.2.4.202",
+        "1.2.840.10008.1.2.4.203",
+        "1.2.840.10008.1.2.5",
+    ];
+
     /// By UID; unknown ones are [`Syntax::Other`].
     pub fn of(uid: &str) -> Self {
         match uid {
@@ -31,6 +52,8 @@ impl Syntax {
             "1.2.840.10008.1.2.4.51" => Self::JpegExtended,
             "1.2.840.10008.1.2.4.57" | "1.2.840.10008.1.2.4.70" => Self::JpegLossless,
             "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => Self::JpegLs,
+            "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.201" | "1.2.840.10008.1.2.4.202" => Self::Jpeg2000Lossless,
+            "1.2.840.10008.1.2.4.91" | "1.2.840.10008.1.2.4.203" => Self::Jpeg2000,
             "1.2.840.10008.1.2.5" => Self::Rle,
             _ => Self::Other,
         }

@@ -9,7 +9,7 @@ use super::*;
 use crate::dataset::{EXPLICIT_VR_LITTLE_ENDIAN, Value};
 use crate::identifiers::Kept;
 use crate::profile::tables::tests::tables;
-use crate::profile::tests::{BASIC, DEFAULT, profile_with};
+use crate::profile::tests::{BASIC, profile_with};
 use crate::pseudonym::{Answer, Ask, KeyedPseudonymiser, PseudonymKey};
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -44,7 +44,7 @@ fn who(secret: u8) -> KeyedPseudonymiser {
 }
 
 fn shipped() -> Profile {
-    Profile::from_toml(DEFAULT, &tables()).unwrap()
+    crate::profile::tests::default()
 }
 
 fn run(ds: DataSet, profile: &Profile) -> Result<Profiled, DeidError> {
@@ -102,7 +102,8 @@ fn what_cannot_be_made_safe_is_an_error() {
 
 #[test]
 fn studies_without_patient_id_can_be_subjects_of_their_own() {
-    let profile = Profile::from_toml(&BASIC.replace("missing = \"hold\"", "missing = \"study\""), &tables()).unwrap();
+    let profile =
+        Profile::from_toml(&BASIC.replace("missing = \"hold\"", "missing = \"study\""), &tables(), &|_| None).unwrap();
     let subject = |study: &str| {
         let ds = object([text(0x10, 0x20, VR::LO, ""), text(0x20, 0x0D, VR::UI, study)]);
         run(ds, &profile).unwrap().subject().to_owned()
@@ -332,6 +333,7 @@ fn documents_are_replaced_where_the_profile_says_so() {
     let profile = Profile::from_toml(
         &BASIC.replace("= \"hold\"\n", "= \"replace\"\n").replace("missing = \"replace\"", "missing = \"hold\""),
         &tables(),
+        &|_| None,
     )
     .unwrap();
     let ds = object([

@@ -63,16 +63,6 @@ pub enum IssuerPolicy {
     Site,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct ProfileText {
-    name: String,
-    options: Vec<ProfileOption>,
-    patient_id: PatientIdText,
-    attributes: AttributeText,
-    sop_classes: SopClassText,
-}
-
 /// What becomes of objects without Patient ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,25 +75,39 @@ pub enum MissingIdPolicy {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct PatientIdText {
-    issuer: IssuerPolicy,
-    missing: MissingIdPolicy,
+struct ProfileText {
+    name: String,
+    like: Option<String>,
+    options: Vec<ProfileOption>,
+    #[serde(default)]
+    patient_id: PatientIdText,
+    #[serde(default)]
+    attributes: AttributeText,
+    #[serde(default)]
+    sop_classes: SopClassText,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PatientIdText {
+    issuer: Option<IssuerPolicy>,
+    missing: Option<MissingIdPolicy>,
+}
+
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct AttributeText {
-    narrative: Vec<String>,
-    remove: Vec<String>,
+    narrative: Option<Vec<String>>,
+    remove: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct SopClassText {
-    allow: Vec<String>,
-    refuse: BTreeSet<String>,
-    recognizable: BTreeSet<String>,
-    encapsulated_documents: DocumentPolicy,
+    allow: Option<Vec<String>>,
+    refuse: Option<BTreeSet<String>>,
+    recognizable: Option<BTreeSet<String>>,
+    encapsulated_documents: Option<DocumentPolicy>,
 }
 
 /// A parsed profile with its tables.
@@ -140,6 +144,15 @@ pub enum ProfileError {
         /// Line, from one.
         line: usize,
     },
+    /// A key that neither the profile nor the one it is like states.
+    #[error("profile: {0} is missing")]
+    Missing(&'static str),
+    /// The profile it is like is not there, or is like another itself.
+    #[error("profile, line {line}: like names no profile that stands by itself")]
+    Like {
+        /// Line, from one.
+        line: usize,
+    },
     /// Full and modified dates exclude each other.
     #[error("profile, line {line}: full and modified dates exclude each other")]
     Dates {
@@ -149,13 +162,27 @@ pub enum ProfileError {
 }
 
 impl Profile {
-    /// Reads a profile.
+    /// Reads a profile. `base` gives the text of the profile that this one says it is `like`; what this one does not state (name
+    /// and options it must) is as it stands there.
     ///
     /// # Errors
-    /// See [`ProfileError`]; each names the line.
-    pub fn from_toml(text: &str, tables: &Tables) -> Result<Self, ProfileError> {
+    /// See [`ProfileError`]; those of a value name the line.
+    pub fn from_toml<'t>(
+        text: &str,
+        tables: &Tables,
+        base: &dyn Fn(&str) -> Option<&'t str>,
+    ) -> Result<Self, ProfileError> {
         let parsed: ProfileText = toml::from_str(text).map_err(|e| ProfileError::Toml(e.to_string()))?;
         let line = |key: &str| text.lines().position(|l| l.trim_start().starts_with(key)).map_or(1, |n| n + 1);
+        let base = match &parsed.like {
+            None => None,
+            Some(name) => {
+                let text = base(name).ok_or_else(|| ProfileError::Like { line: line("like") })?;
+                let alone = Self::from_toml(text, tables, &|_| None);
+                Some(alone.map_err(|_| ProfileError::Like { line: line("like") })?)
+            }
+        };
+        let base = base.as_ref();
         let in_name = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
         if !(1..=64).contains(&parsed.name.len()) || !parsed.name.bytes().all(in_name) {
             return Err(ProfileError::Name { line: line("name") });
@@ -166,22 +193,33 @@ impl Profile {
         {
             return Err(ProfileError::Dates { line: line("options") });
         }
-        let tags = |list: &[String]| -> Result<HashSet<Tag>, ProfileError> {
+        let tags = |list: Vec<String>| -> Result<HashSet<Tag>, ProfileError> {
             let fault = |text: &String| ProfileError::Tag { line: line(&format!("\"{text}\"")) };
             list.iter().map(|text| text.parse().map_err(|_| fault(text))).collect()
         };
-        let (narrative, remove) = (tags(&parsed.attributes.narrative)?, tags(&parsed.attributes.remove)?);
+        fn stated<T: Clone>(own: Option<T>, base: Option<&T>, key: &'static str) -> Result<T, ProfileError> {
+            own.or_else(|| base.cloned()).ok_or(ProfileError::Missing(key))
+        }
+        let (patient, attributes, classes) = (parsed.patient_id, parsed.attributes, parsed.sop_classes);
         Ok(Self {
             name: parsed.name,
             options,
-            allow: parsed.sop_classes.allow,
-            refuse: parsed.sop_classes.refuse,
-            recognizable: parsed.sop_classes.recognizable,
-            documents: parsed.sop_classes.encapsulated_documents,
-            issuer: parsed.patient_id.issuer,
-            missing: parsed.patient_id.missing,
-            narrative,
-            remove,
+            allow: stated(classes.allow, base.map(|b| &b.allow), "sop-classes.allow")?,
+            refuse: stated(classes.refuse, base.map(|b| &b.refuse), "sop-classes.refuse")?,
+            recognizable: stated(classes.recognizable, base.map(|b| &b.recognizable), "sop-classes.recognizable")?,
+            documents: stated(
+                classes.encapsulated_documents,
+                base.map(|b| &b.documents),
+                "sop-classes.encapsulated-documents",
+            )?,
+            issuer: stated(patient.issuer, base.map(|b| &b.issuer), "patient-id.issuer")?,
+            missing: stated(patient.missing, base.map(|b| &b.missing), "patient-id.missing")?,
+            narrative: stated(
+                attributes.narrative.map(tags).transpose()?,
+                base.map(|b| &b.narrative),
+                "attributes.narrative",
+            )?,
+            remove: stated(attributes.remove.map(tags).transpose()?, base.map(|b| &b.remove), "attributes.remove")?,
             tables: tables.clone(),
         })
     }
@@ -251,22 +289,45 @@ pub(crate) mod tests {
     pub(crate) fn profile_with(options: &[&str]) -> Profile {
         let list = options.iter().map(|o| format!(", \"{o}\"")).collect::<String>();
         let text = BASIC.replace("\"clean-pixel-data\"", &format!("\"clean-pixel-data\"{list}"));
-        Profile::from_toml(&text, &tables()).unwrap()
+        alone(&text).unwrap()
+    }
+
+    fn alone(text: &str) -> Result<Profile, ProfileError> {
+        Profile::from_toml(text, &tables(), &|_| None)
+    }
+
+    /// The profile that is shipped.
+    pub(crate) fn default() -> Profile {
+        Profile::from_toml(DEFAULT, &tables(), &|name| (name == "basic").then_some(BASIC)).unwrap()
+    }
+
+    #[test]
+    fn a_profile_is_like_another_in_all_that_it_does_not_state() {
+        let text = "name = \"a\"\nlike = \"b\"\noptions = []\n[patient-id]\nmissing = \"study\"\n";
+        let base = |name: &str| (name == "b").then_some(BASIC);
+        let profile = Profile::from_toml(text, &tables(), &base).unwrap();
+        let basic = alone(BASIC).unwrap();
+        assert_eq!((profile.missing, profile.issuer), (MissingIdPolicy::Study, basic.issuer));
+        assert_eq!((&profile.remove, &profile.narrative), (&basic.remove, &basic.narrative));
+        assert!(profile.options.is_empty() && !basic.options.is_empty());
+        let error = |text: &str| Profile::from_toml(text, &tables(), &base).unwrap_err();
+        assert_eq!(error(&text.replace("\"b\"", "\"c\"")), ProfileError::Like { line: 2 });
+        let chain = |name: &str| (name == "b").then_some(text);
+        assert_eq!(Profile::from_toml(text, &tables(), &chain).unwrap_err(), ProfileError::Like { line: 2 });
+        assert_eq!(error("name = \"a\"\noptions = []\n"), ProfileError::Missing("sop-classes.allow"));
     }
 
     #[test]
     fn the_shipped_profiles_parse() {
-        let tables = tables();
-        let default = Profile::from_toml(DEFAULT, &tables).unwrap();
+        let default = default();
         assert_eq!(default.name(), "gift-default-1");
         assert!(default.has(ProfileOption::CleanDescriptors) && !default.has(ProfileOption::RetainUids));
-        assert_eq!(Profile::from_toml(BASIC, &tables).unwrap().options.len(), 1);
+        assert_eq!(alone(BASIC).unwrap().options.len(), 1);
     }
 
     #[test]
     fn errors_name_the_line() {
-        let tables = tables();
-        let error = |text: &str| Profile::from_toml(text, &tables).unwrap_err().to_string();
+        let error = |text: &str| alone(text).unwrap_err().to_string();
         assert!(error(&BASIC.replace("clean-pixel-data", "clean-everything")).contains("line "));
         assert!(error(&BASIC.replace("\"0008,2111\"", "\"8,Z\"")).contains("line "));
         assert!(error(&format!("colour = 1\n{BASIC}")).contains("line 1"));

@@ -166,7 +166,7 @@ mod tests {
     use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry, TagRange};
     use dicom_dictionary_std::StandardDataDictionary;
 
-    use super::super::tests::{DEFAULT, profile_with};
+    use super::super::tests::{default, profile_with};
     use super::*;
 
     fn text(tag: Tag, vr: VR, value: &str) -> Element {
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn options_override_in_the_order_that_protects() {
-        let default = Profile::from_toml(DEFAULT, &super::super::tables::tests::tables()).unwrap();
+        let default = default();
         assert_eq!(of(&default, Tag(8, 0x20), VR::DA, "20200101"), Fate::Shift);
         assert_eq!(of(&default, Tag(8, 0x1030), VR::LO, "Head"), Fate::Clean);
         assert_eq!(of(&default, Tag(0x10, 0x40), VR::CS, "F"), Fate::Keep);

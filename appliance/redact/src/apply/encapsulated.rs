@@ -2,7 +2,7 @@
 
 use super::{RedactError, Scratch, lines_of, read};
 use crate::{
-    codec::FrameCodec,
+    codec::{CodecError, FrameCodec, jpeg_2000},
     decide::Plan,
     fragments,
     image::{Photometric, PixelLayout},
@@ -121,6 +121,55 @@ pub(super) fn frames(
         }
     }
     Ok(written.into_value())
+}
+
+/// JPEG 2000 and HTJ2K: decode, blank lines, write them natively; then read what was written and hold it against the decoded.
+/// Returns with it the ratio of the compression when it lost something.
+pub(super) fn from_jpeg_2000(
+    lossless: bool,
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<(Value, Option<f64>), RedactError> {
+    let layout = PixelLayout { planar: false, photometric: jpeg_2000::decoded(plan.layout.photometric), ..plan.layout };
+    let native = lines_of(plan, &layout, ds, input)?;
+    let frames = Frames::of(plan, ds, value, Some(jpeg_2000::START), input)?;
+    let offset = scratch.len();
+    let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut lossy, mut encoded) = (false, 0);
+    for number in 1..=layout.frames {
+        let failed = |error| RedactError::Codec { frame: number, error };
+        frames.read(number as usize - 1, &mut stream)?;
+        encoded += stream.len() as u64;
+        let reversible = jpeg_2000::decode(&stream, &plan.layout, &mut before).map_err(failed)?;
+        if lossless && !reversible {
+            return Err(failed(CodecError::Geometry));
+        }
+        lossy |= !reversible;
+        after.clone_from(&before);
+        for (line, bytes) in (0..).zip(after.chunks_exact_mut(native.line_length())) {
+            native.redact(line, bytes, &mut spans);
+        }
+        let at = scratch.len();
+        scratch.append(&after).map_err(RedactError::Scratch)?;
+        after.fill(0x5A);
+        scratch.read_exact_at(&mut after, at).map_err(RedactError::Scratch)?;
+        let lines = before.chunks_exact(native.line_length()).zip(after.chunks_exact(native.line_length()));
+        if !(0..).zip(lines).all(|(line, (b, a))| native.proves(line, b, a, &mut spans)) {
+            return Err(RedactError::Unproven { frame: number });
+        }
+    }
+    let length = scratch.len() - offset;
+    if layout.native_length() != Some(length) {
+        return Err(RedactError::Inconsistent);
+    }
+    if !length.is_multiple_of(2) {
+        scratch.append(&[0]).map_err(RedactError::Scratch)?;
+    }
+    let value = Value::Span { origin: Origin::Scratch, offset, length: length.next_multiple_of(2) };
+    Ok((value, lossy.then(|| length as f64 / encoded.max(1) as f64)))
 }
 
 /// New frames, one fragment each.

@@ -3,6 +3,7 @@
 //!
 //! A decoded frame is native pixel data: little endian, Planar Configuration 0.
 
+pub(crate) mod jpeg_2000;
 mod rle;
 mod words;
 
