@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | check | build | campaign`.
+//! Developer commands: `cargo xtask demo | test | check | build | campaign | deidentify | explain`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
@@ -28,6 +28,22 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// De-identify every DICOM object under IN_DIR into OUT_DIR by the box's own code, without its daemons.
+    ///
+    /// IN_DIR OUT_DIR [--templates FILE] [--options clean_desc,long_mod,rtn_pat] [--key FILE]; `-- --help` tells more.
+    Deidentify {
+        /// Arguments of `gift-examine deidentify`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Show what becomes of each attribute of one object, and why.
+    ///
+    /// FILE… [--options …]; `-- --help` tells more.
+    Explain {
+        /// Arguments of `gift-examine explain`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run every test: format, lints, dependencies, architecture, unit, property and end-to-end tests with real peers.
     Test {
         /// Only the static gates: fmt, clippy, deny, check.
@@ -54,6 +70,8 @@ fn main() -> ExitCode {
     let root = run::workspace_root();
     let result = match Cli::parse().verb {
         Verb::Demo { arguments } => test::demo(&root, &arguments),
+        Verb::Deidentify { arguments } => test::examine(&root, "deidentify", &arguments),
+        Verb::Explain { arguments } => test::examine(&root, "explain", &arguments),
         Verb::Test { gates } => test::test(&root, gates),
         Verb::Check { root: other } => check::check(&other.unwrap_or(root)),
         Verb::Build => install::packages().and_then(|()| build::binaries(&root).map(|_| ())),

@@ -78,6 +78,14 @@ fn advisories(root: &Path, deny: &Path) -> Result<()> {
     Ok(())
 }
 
+/// `cargo xtask deidentify` and `explain`: the examiner's command, with the repository's policy. Paths are the caller's.
+pub(crate) fn examine(root: &Path, verb: &str, arguments: &[String]) -> Result<()> {
+    install::packages()?;
+    run(cargo(root).args(["build", "--quiet", "--release", "-p", "gift-examine"]))?;
+    let program = build::target(root).join("release/gift-examine");
+    run(Command::new(program).arg("--policy").arg(root.join("config")).arg(verb).args(arguments))
+}
+
 /// `cargo xtask demo`.
 pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<()> {
     install::packages()?;

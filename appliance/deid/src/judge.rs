@@ -12,9 +12,9 @@ use std::{
 
 use dicom_core::Tag;
 use gift_deidentify::{
-    DeidError, Identifiers, Kept, ScanError,
-    dataset::{DataSet, Limits, Parsed, ReadError, Sources, WriteError, read_dataset, read_part10},
-    deidentify,
+    DeidError, Fated, Identifiers, Kept, ScanError,
+    dataset::{DataSet, Limits, Parsed, ReadError, Source, Sources, WriteError, read_dataset, read_part10},
+    deidentify, explain,
     profile::{Profile, ProfileOption, Tables},
     pseudonym::{Answer, Ask, PseudonymError, Pseudonymise},
 };
@@ -84,6 +84,15 @@ pub enum Outcome {
     Released(Box<Deidentified<Facts>>),
     /// It must be held.
     Held(HoldReason, Option<String>),
+}
+
+/// What [`Judge::explain`] tells.
+#[derive(Debug)]
+pub struct Explained {
+    /// What becomes of the pixels.
+    pub pixels: String,
+    /// What becomes of the attributes, in the order of the object.
+    pub fates: Vec<Fated>,
 }
 
 impl Judge {
@@ -170,6 +179,41 @@ impl Judge {
             Ok((meta, parsed)) => self.judge_parsed(parsed, &meta.transfer_syntax_uid, profile, files, line),
             Err(error) => unread(error),
         }
+    }
+
+    /// What would become of each attribute of the object with file meta information in `object`, and of its pixels, and why. Writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Why the object would be held, in words.
+    pub fn explain(
+        &self,
+        object: &dyn Source,
+        profile: &str,
+        line: &mut dyn Pseudonymise,
+    ) -> Result<Explained, Box<dyn std::error::Error>> {
+        let profile = self.profiles.get(profile).ok_or("no such profile")?;
+        let (meta, parsed) = read_part10(object, &self.limits)?;
+        let syntax = meta.transfer_syntax_uid;
+        let identifiers = Identifiers::collect(&parsed.data_set);
+        let pixels = match decide(&parsed.data_set, &syntax, &self.templates, &self.never_burnt_in) {
+            Decision::Clear(clearance) => match clearance.never_burnt_in_rule() {
+                Some(rule) => format!("clear as they are, by the rule {rule}"),
+                None => "there are none".to_owned(),
+            },
+            Decision::Redact(plan) => match plan.template() {
+                Some(template) => format!("{} regions blanked, by the template {template}", plan.regions().len()),
+                None => "nothing to blank; what hides beside them is stripped".to_owned(),
+            },
+            Decision::Hold(hold) => format!("the object is held: {}", hold.as_str()),
+        };
+        let (_, fates) = explain(parsed.data_set, &syntax, &identifiers, profile, line)?;
+        Ok(Explained { pixels, fates })
+    }
+
+    /// The profile of this name.
+    pub fn profile(&self, name: &str) -> Option<&Profile> {
+        self.profiles.get(name)
     }
 
     fn judge_parsed(

@@ -1,15 +1,13 @@
 //! De-identifying a folder: every object under IN_DIR is released to OUT_DIR or listed as held.
 //!
-//! Each thread has a judge's three files and takes the next path. A result is written into a directory that only this user can
-//! read and is moved to its place once it is judged; whatever ends the run, nothing unjudged lies in OUT_DIR itself. A panic in a
-//! parser costs one object.
+//! A result is written into a directory that only this user can read and is moved to its place once it is judged; whatever ends
+//! the run, nothing unjudged lies in OUT_DIR itself.
 
 use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{IsTerminal as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    panic::{AssertUnwindSafe, catch_unwind},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
         Mutex, PoisonError,
@@ -18,17 +16,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use gift_deid::{
-    judge::{Files, Judge, Outcome},
-    key::SiteKey,
-};
-use gift_spool::ItemId;
-use gift_status::HoldReason;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use walkdir::WalkDir;
 
-use crate::policy::PROFILE;
+use crate::lane::{Answer, Lane, Start};
 
 /// The list of what was held.
 const HELD: &str = "held.json";
@@ -36,7 +28,7 @@ const HELD: &str = "held.json";
 const WORK: &str = ".work";
 
 /// One object that was not released.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Serialize)]
 struct Held {
     /// Its path under IN_DIR.
     input: String,
@@ -44,45 +36,39 @@ struct Held {
     reason: &'static str,
     /// The format, for whoever makes templates; without a patient's data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    fingerprint: Option<String>,
+    fingerprint: Option<serde_json::Value>,
 }
 
-/// De-identifies every object under `in_dir` into `out_dir`.
+/// De-identifies every object under `start.in_dir` into `start.out_dir`.
 ///
 /// # Errors
 /// `out_dir` cannot be made or holds something, or a file system failed: the objects that could not be read or written are
 /// named, all others are done.
-pub(crate) fn deidentify(judge: &Judge, key: &SiteKey, in_dir: &Path, out_dir: &Path) -> Result<()> {
-    let inputs = inputs(in_dir)?;
-    fs::create_dir_all(out_dir).with_context(|| out_dir.display().to_string())?;
-    ensure!(fs::read_dir(out_dir)?.next().is_none(), "{}: not empty", out_dir.display());
-    ensure!(
-        !out_dir.canonicalize()?.starts_with(in_dir.canonicalize()?),
-        "{}: lies inside {}",
-        out_dir.display(),
-        in_dir.display()
-    );
-    let work = out_dir.join(WORK);
+pub(crate) fn deidentify(mut start: Start) -> Result<()> {
+    let inputs = inputs(&start.in_dir)?;
+    fs::create_dir_all(&start.out_dir).with_context(|| start.out_dir.display().to_string())?;
+    ensure!(fs::read_dir(&start.out_dir)?.next().is_none(), "{}: not empty", start.out_dir.display());
+    (start.in_dir, start.out_dir) = (start.in_dir.canonicalize()?, start.out_dir.canonicalize()?);
+    ensure!(!start.out_dir.starts_with(&start.in_dir), "{}: lies in IN_DIR", start.out_dir.display());
+    let work = start.out_dir.join(WORK);
     fs::DirBuilder::new().mode(0o700).create(&work)?;
-    // What a panic would print can quote an object.
-    std::panic::set_hook(Box::new(|_| ()));
-    let run = Run { judge, key, in_dir, out_dir, progress: progress(inputs.len()), done: Mutex::default() };
-    let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let outcomes: Vec<Result<()>> = std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..threads)
+    let run =
+        Run { inputs: &inputs, next: AtomicUsize::new(0), progress: progress(inputs.len()), done: Mutex::default() };
+    let lanes = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let ends: Vec<Result<()>> = std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes)
             .map(|number| {
-                let (run, next, inputs, work) = (&run, &next, &inputs, &work);
-                scope.spawn(move || run.lane(&work.join(number.to_string()), inputs, next))
+                let lane = Lane::new(Start { work: work.join(number.to_string()), ..start.clone() });
+                let run = &run;
+                scope.spawn(move || run.lane(lane))
             })
             .collect();
         lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|_| bail!("a thread panicked"))).collect()
     });
-    let _ = std::panic::take_hook();
     run.progress.finish_and_clear();
     fs::remove_dir_all(&work)?;
-    outcomes.into_iter().collect::<Result<()>>()?;
-    run.done.into_inner().unwrap_or_else(PoisonError::into_inner).report(out_dir, inputs.len())
+    ends.into_iter().collect::<Result<()>>()?;
+    run.done.into_inner().unwrap_or_else(PoisonError::into_inner).report(&start.out_dir, inputs.len())
 }
 
 /// Every file under `in_dir`, by its path there.
@@ -108,12 +94,10 @@ fn progress(objects: usize) -> ProgressBar {
     bar
 }
 
-/// What the threads share.
+/// What the lanes share.
 struct Run<'a> {
-    judge: &'a Judge,
-    key: &'a SiteKey,
-    in_dir: &'a Path,
-    out_dir: &'a Path,
+    inputs: &'a [PathBuf],
+    next: AtomicUsize,
     progress: ProgressBar,
     done: Mutex<Done>,
 }
@@ -127,57 +111,30 @@ struct Done {
 }
 
 impl Run<'_> {
-    /// One thread: judges what is next until nothing is left.
-    fn lane(&self, work: &Path, inputs: &[PathBuf], next: &AtomicUsize) -> Result<()> {
-        fs::create_dir(work)?;
-        let (scratch, output) = (work.join("scratch"), work.join("output"));
-        let scratch = open_new(&scratch)?;
-        while let Some(input) = inputs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = self.one(input, &output, &scratch);
+    /// One lane: takes what is next until nothing is left.
+    fn lane(&self, mut lane: Lane) -> Result<()> {
+        while let Some(input) = self.inputs.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let answer = lane.judge(input)?;
             let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-            match outcome {
-                Ok(None) => done.released += 1,
-                Ok(Some((reason, fingerprint))) => {
+            match answer {
+                Answer::Released => done.released += 1,
+                Answer::Held(reason, fingerprint) => {
+                    let fingerprint = fingerprint.and_then(|text| serde_json::from_str(&text).ok());
                     let input = input.to_string_lossy().into_owned();
                     done.held.push(Held { input, reason: reason.as_str(), fingerprint });
                 }
-                Err(error) => done.failed.push(format!("{}: {error:#}", input.display())),
+                Answer::Failed(why) => done.failed.push(format!("{}: {why}", input.display())),
             }
             self.progress.inc(1);
         }
         Ok(())
     }
-
-    /// Judges one object; why it is held, when it is.
-    fn one(&self, input: &Path, output: &Path, scratch: &File) -> Result<Option<(HoldReason, Option<String>)>> {
-        let input = File::open(self.in_dir.join(input))?;
-        let bytes = input.metadata()?.len();
-        let _ = fs::remove_file(output);
-        let result = open_new(output)?;
-        scratch.set_len(0)?;
-        let files = Files { input: &input, output: &result, scratch };
-        let judged =
-            catch_unwind(AssertUnwindSafe(|| self.judge.judge_part10(bytes, PROFILE, files, &mut { self.key })));
-        match judged {
-            Err(_) => Ok(Some((HoldReason::WorkerCrashed, None))),
-            Ok(Err(error)) => Err(error.into()),
-            Ok(Ok(Outcome::Held(reason, fingerprint))) => Ok(Some((reason, fingerprint))),
-            Ok(Ok(Outcome::Released(_))) => {
-                fs::rename(output, self.out_dir.join(format!("{}.dcm", ItemId::random()?)))?;
-                Ok(None)
-            }
-        }
-    }
-}
-
-fn open_new(path: &Path) -> std::io::Result<File> {
-    File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 impl Done {
     /// Writes the list of what was held and says how the run ended.
     fn report(mut self, out_dir: &Path, objects: usize) -> Result<()> {
-        self.held.sort_unstable();
+        self.held.sort_unstable_by(|a, b| a.input.cmp(&b.input));
         let mut list = File::create(out_dir.join(HELD))?;
         serde_json::to_writer_pretty(&mut list, &self.held)?;
         writeln!(list)?;

@@ -5,13 +5,15 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod explain;
 mod folder;
 mod key;
+mod lane;
 mod options;
 mod policy;
 mod templates;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
@@ -47,16 +49,55 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
     },
+    /// Show what becomes of each attribute of an object, and why.
+    Explain {
+        /// The objects.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// As for `deidentify`.
+        #[arg(long, value_name = "FILE")]
+        templates: Option<PathBuf>,
+        /// As for `deidentify`; without any, the profile of `--profile` as it is.
+        #[arg(long, value_name = "LIST", value_delimiter = ',')]
+        options: Vec<options::Name>,
+        /// The profile, when no options are given.
+        #[arg(long, value_name = "NAME", default_value = "gift-default-1")]
+        profile: String,
+        /// Show what the values were: for eyes that may see them.
+        #[arg(long)]
+        values: bool,
+    },
+    /// Print what a profile keeps, with its grounds and the risk that is left, in Markdown.
+    Profile {
+        /// Its name.
+        #[arg(default_value = "gift-default-1")]
+        name: String,
+    },
+    /// A child of the above.
+    #[command(hide = true, name = lane::VERB)]
+    Lane,
 }
 
-fn main() -> anyhow::Result<ExitCode> {
+fn main() -> anyhow::Result<()> {
     let Arguments { policy, verb } = Arguments::parse();
     match verb {
         Verb::Deidentify { in_dir, out_dir, templates, options, key } => {
-            let judge = policy::judge(&policy, templates.as_deref(), &options)?;
-            let key = key::load_or_make(key.as_deref())?;
-            folder::deidentify(&judge, &key, &in_dir, &out_dir)?;
-            Ok(ExitCode::SUCCESS)
+            // What is wrong with policy or templates is said here; a lane is silent.
+            policy::judge(&policy, templates.as_deref(), &options)?;
+            let key = key::Key::at(key.as_deref())?;
+            let work = out_dir.clone();
+            folder::deidentify(lane::Start { policy, templates, options, key, in_dir, out_dir, work })?;
         }
+        Verb::Explain { files, templates, options, profile, values } => {
+            let judge = policy::judge(&policy, templates.as_deref(), &options)?;
+            let name = if options.is_empty() { profile.as_str() } else { policy::PROFILE };
+            let key = key::Key::random()?.load()?;
+            for file in &files {
+                explain::object(&judge, &key, name, file, values)?;
+            }
+        }
+        Verb::Profile { name } => explain::profile(&policy::judge(&policy, None, &[])?, &name)?,
+        Verb::Lane => lane::serve()?,
     }
+    Ok(())
 }

@@ -1,9 +1,10 @@
 //! The options of PS3.15 E.3 by the short names that command lines and scorers use.
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// One option. Clean Pixel Data is always on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[value(rename_all = "snake_case")]
 pub(crate) enum Name {
     /// Clean Pixel Data (E.3.1): always on.

@@ -183,7 +183,8 @@ fn consider(
         (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
         (syntax, Value::Fragments { fragments, .. }) => {
             let codec = FrameCodec::of(syntax).ok_or(Hold::UnsupportedTransferSyntax)?;
-            if fragments.is_empty() || !codec.is_supported(&layout) {
+            let packed = layout.bits_allocated == 1;
+            if fragments.is_empty() || !codec.is_supported(&layout) || packed && !mask.is_empty() {
                 return Err(Hold::Inconsistent);
             }
             Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Frames(codec) }))

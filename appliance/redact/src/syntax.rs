@@ -18,6 +18,8 @@ pub enum Syntax {
     JpegLs,
     /// RLE lossless.
     Rle,
+    /// Deflated frames.
+    Deflated,
     /// JPEG 2000 and HTJ2K that must be lossless.
     Jpeg2000Lossless,
     /// JPEG 2000 and HTJ2K that may be lossy.
@@ -42,6 +44,7 @@ impl Syntax {
         "1.2.840.10008.1.2.4.202",
         "1.2.840.10008.1.2.4.203",
         "1.2.840.10008.1.2.5",
+        "1.2.840.10008.1.2.8.1",
     ];
 
     /// By UID; unknown ones are [`Syntax::Other`].
@@ -54,6 +57,7 @@ impl Syntax {
             "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => Self::JpegLs,
             "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.201" | "1.2.840.10008.1.2.4.202" => Self::Jpeg2000Lossless,
             "1.2.840.10008.1.2.4.91" | "1.2.840.10008.1.2.4.203" => Self::Jpeg2000,
+            "1.2.840.10008.1.2.8.1" => Self::Deflated,
             "1.2.840.10008.1.2.5" => Self::Rle,
             _ => Self::Other,
         }

@@ -9,6 +9,7 @@ use crate::profile::Profile;
 use crate::profile::rule::{Fate, basic_fate, fate};
 
 use super::asks::{Answers, is_instance_uid};
+use super::journal::Journal;
 use super::{Counts, ISSUER_OF_PATIENT_ID, PATIENT_ID, PATIENT_NAME, SPECIFIC_CHARACTER_SET, content, dummy, private};
 
 /// Content Sequence (0040,A730): content items even where the profile does not clean them.
@@ -47,12 +48,21 @@ pub(crate) struct Apply<'a> {
     pub(super) counts: Counts,
     /// Some text is beyond ASCII: it was made UTF-8.
     beyond_ascii: bool,
+    pub(super) journal: Journal,
 }
 
 impl<'a> Apply<'a> {
     pub(super) fn new(profile: &'a Profile, identifiers: &'a Identifiers, answers: &'a Answers) -> Self {
         let cleaner = Cleaner::new(identifiers, Kept::by(profile));
-        Self { profile, identifiers, answers, cleaner, counts: Counts::default(), beyond_ascii: false }
+        Self {
+            profile,
+            identifiers,
+            answers,
+            cleaner,
+            counts: Counts::default(),
+            beyond_ascii: false,
+            journal: Journal::default(),
+        }
     }
 
     /// De-identifies one data set or item, in `enclosing`'s character set unless it states its own.
@@ -63,10 +73,13 @@ impl<'a> Apply<'a> {
             if element.tag == SPECIFIC_CHARACTER_SET {
                 return mode == Mode::Root; // Settled at the end; an item's own is not needed after transcoding.
             }
-            match safe.get(&element.tag) {
+            let note = self.journal.before(self.profile, element, self.counts);
+            let stays = match safe.get(&element.tag) {
                 Some(vr) => self.private(element, *vr, set, mode),
                 None => self.element(element, set, mode),
-            }
+            };
+            self.journal.after(note, stays, self.counts);
+            stays
         });
     }
 
@@ -117,7 +130,7 @@ impl<'a> Apply<'a> {
         if let Value::Sequence(items) = &mut element.value {
             if element.tag == CONTENT_SEQUENCE || fate == Fate::Content {
                 self.counts.c += 1;
-                content::items(self, items, set, fate == Fate::Content);
+                content::items(self, element.tag, items, set, fate == Fate::Content);
                 return !items.is_empty() || element.tag != CONTENT_SEQUENCE;
             }
             let inside = match fate {
@@ -130,7 +143,11 @@ impl<'a> Apply<'a> {
                     mode.inside()
                 }
             };
-            items.iter_mut().for_each(|item| self.level(item, set, inside));
+            for (n, item) in items.iter_mut().enumerate() {
+                self.journal.enter(element.tag, n + 1);
+                self.level(item, set, inside);
+                self.journal.leave();
+            }
             return true;
         }
         match fate {

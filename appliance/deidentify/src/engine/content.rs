@@ -32,8 +32,10 @@ enum Fate {
 }
 
 /// De-identifies content items. `cleaned`: the Clean Structured Content Option is on.
-pub(super) fn items(apply: &mut Apply<'_>, items: &mut Vec<DataSet>, set: CharacterSet, cleaned: bool) {
+pub(super) fn items(apply: &mut Apply<'_>, tag: Tag, items: &mut Vec<DataSet>, set: CharacterSet, cleaned: bool) {
+    let mut number = 0;
     items.retain_mut(|item| {
+        number += 1;
         let own = CharacterSet::of(item, set);
         match item_fate(apply.profile, item, own, cleaned) {
             Fate::Remove => {
@@ -46,7 +48,9 @@ pub(super) fn items(apply: &mut Apply<'_>, items: &mut Vec<DataSet>, set: Charac
             }
             Fate::Dummy | Fate::Keep => {}
         }
+        apply.journal.enter(tag, number);
         apply.level(item, set, Mode::Content);
+        apply.journal.leave();
         true
     });
 }

@@ -13,6 +13,7 @@ mod asks;
 mod content;
 mod document;
 mod dummy;
+mod journal;
 mod marks;
 mod private;
 
@@ -26,6 +27,8 @@ use crate::profile::{DocumentPolicy, IssuerPolicy, MissingIdPolicy, Profile, Sop
 use crate::pseudonym::{PseudonymError, Pseudonymise};
 use apply::{Apply, Mode};
 use asks::Answers;
+pub use journal::Fated;
+use journal::Journal;
 
 pub(crate) const SPECIFIC_CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 pub(crate) const SOP_CLASS_UID: Tag = Tag(0x0008, 0x0016);
@@ -173,12 +176,37 @@ impl Profiled {
 /// # Errors
 /// See [`DeidError`]; the object is to be held.
 pub fn deidentify(
-    mut data_set: DataSet,
+    data_set: DataSet,
     transfer_syntax_uid: &str,
     identifiers: &Identifiers,
     profile: &Profile,
     who: &mut dyn Pseudonymise,
 ) -> Result<Profiled, DeidError> {
+    Ok(run(data_set, transfer_syntax_uid, identifiers, profile, who, Journal::default())?.0)
+}
+
+/// As [`deidentify`], and says of each attribute what became of it and why.
+///
+/// # Errors
+/// As [`deidentify`].
+pub fn explain(
+    data_set: DataSet,
+    transfer_syntax_uid: &str,
+    identifiers: &Identifiers,
+    profile: &Profile,
+    who: &mut dyn Pseudonymise,
+) -> Result<(Profiled, Vec<Fated>), DeidError> {
+    run(data_set, transfer_syntax_uid, identifiers, profile, who, Journal::kept())
+}
+
+fn run(
+    mut data_set: DataSet,
+    transfer_syntax_uid: &str,
+    identifiers: &Identifiers,
+    profile: &Profile,
+    who: &mut dyn Pseudonymise,
+    journal: Journal,
+) -> Result<(Profiled, Vec<Fated>), DeidError> {
     let one = |tag| match data_set.strings(tag).as_slice() {
         [uid] if !uid.is_empty() => Ok(uid.clone()),
         _ => Err(DeidError::Inconsistent),
@@ -215,18 +243,19 @@ pub fn deidentify(
     let had_performed_step = data_set.contains(PERFORMED_STEP);
     let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;
     let mut apply = Apply::new(profile, identifiers, &answers);
+    apply.journal = journal;
     apply.level(&mut data_set, CharacterSet::default(), Mode::Root);
     apply.settle_character_set(&mut data_set);
     if had_performed_step && sop_class_uid.starts_with(STRUCTURED_REPORTS) {
         data_set.insert(Element::sequence(PERFORMED_STEP, Vec::new()));
     }
-    let counts = apply.counts;
+    let (counts, notes) = (apply.counts, apply.journal.into_notes());
     if is_document {
         document::replace(&mut data_set, &sop_class_uid);
     }
     marks::mark(&mut data_set, profile, &answers.subject);
     let uid = |tag| data_set.str(tag).ok_or(DeidError::Inconsistent);
-    Ok(Profiled {
+    let profiled = Profiled {
         transfer_syntax_uid: dataset::output_transfer_syntax(&data_set, transfer_syntax_uid),
         sop_class_uid,
         sop_instance_uid: uid(SOP_INSTANCE_UID)?,
@@ -236,7 +265,8 @@ pub fn deidentify(
         profile: profile.name().to_owned(),
         counts,
         data_set,
-    })
+    };
+    Ok((profiled, notes))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The attributes' rules come from [`Tables`]; a profile only selects columns. What combined codes (X/Z/D …) and each option
 //! come to for one attribute is in [`rule`].
 
+mod ground;
 mod method;
 pub(crate) mod rule;
 pub(crate) mod tables;
@@ -12,6 +13,8 @@ use std::collections::{BTreeSet, HashSet};
 use dicom_core::Tag;
 use serde::Deserialize;
 
+pub(crate) use ground::ground;
+pub use ground::{Kept as KeptAttribute, kept_attributes};
 pub(crate) use method::method_codes;
 pub use tables::{Action, Override, Row, TableError, TableOption, Tables};
 

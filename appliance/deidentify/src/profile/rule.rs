@@ -103,7 +103,7 @@ fn is_curve_or_overlay(tag: Tag) -> bool {
     matches!(tag.0 & 0xFF00, 0x5000 | 0x6000)
 }
 
-fn selected(profile: &Profile, option: TableOption) -> bool {
+pub(super) fn selected(profile: &Profile, option: TableOption) -> bool {
     use ProfileOption as P;
     use TableOption as T;
     profile.has(match option {

@@ -46,7 +46,7 @@ impl TableOption {
     ];
 
     /// Header of its column.
-    fn column(self) -> &'static str {
+    pub(crate) fn column(self) -> &'static str {
         match self {
             Self::RetainSafePrivate => "Rtn. Safe Priv. Opt.",
             Self::RetainUids => "Rtn. UIDs Opt.",
@@ -87,6 +87,21 @@ pub enum Action {
 }
 
 impl Action {
+    /// As the table writes it.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::D => "D",
+            Self::Z => "Z",
+            Self::X => "X",
+            Self::U => "U",
+            Self::ZD => "Z/D",
+            Self::XZ => "X/Z",
+            Self::XD => "X/D",
+            Self::XZD => "X/Z/D",
+            Self::XZU => "X/Z/U*",
+        }
+    }
+
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "D" => Self::D,

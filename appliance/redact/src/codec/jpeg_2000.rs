@@ -8,7 +8,7 @@ use jpeg2k::{DecodeParameters, Image};
 use super::CodecError;
 use crate::image::{Photometric, PixelLayout};
 
-/// How a codestream begins (SOC), whole frames in fragments of their own only.
+/// How a codestream begins (SOC).
 pub(crate) const START: [u8; 2] = [0xFF, 0x4F];
 /// A lossy wavelet smears a pixel over this many neighbours at the usual five levels, to any visible degree.
 pub(crate) const MARGIN_PX: u32 = 16;
@@ -32,8 +32,8 @@ pub(crate) fn decoded(photometric: Photometric) -> Photometric {
 struct MainHeader {
     rows: u32,
     columns: u32,
-    /// Precision and sign of each component.
-    components: Vec<(u16, bool)>,
+    /// Precision of each component, bits.
+    components: Vec<u16>,
     /// The components are transformed (Table A.17).
     transformed: bool,
     /// The reversible 5-3 wavelet (Table A.20).
@@ -43,10 +43,11 @@ struct MainHeader {
 /// Decodes a frame into `samples` (little endian, pixel by pixel), which is cleared first. True when the wavelet was the
 /// reversible one.
 pub(crate) fn decode(stream: &[u8], layout: &PixelLayout, samples: &mut Vec<u8>) -> Result<bool, CodecError> {
+    let stream = codestream(stream)?;
     let header = MainHeader::read(stream)?;
     let fits = (header.rows, header.columns) == (u32::from(layout.rows), u32::from(layout.columns))
         && header.components.len() == usize::from(layout.samples)
-        && header.components.iter().all(|(bits, signed)| *bits <= layout.bits_stored && *signed == layout.signed)
+        && header.components.iter().all(|bits| *bits <= layout.bits_allocated)
         && (header.transformed || !matches!(layout.photometric, Photometric::YbrRct | Photometric::YbrIct));
     if !fits {
         return Err(CodecError::Geometry);
@@ -65,15 +66,46 @@ pub(crate) fn decode(stream: &[u8], layout: &PixelLayout, samples: &mut Vec<u8>)
     if planes.iter().any(|plane| plane.len() != size) {
         return Err(CodecError::Geometry);
     }
+    // Codestream and Pixel Representation may differ as to sign; the bits of the stream's precision are the value.
+    let shifts: Vec<u32> = header.components.iter().map(|bits| 32 - u32::from(*bits)).collect();
     for pixel in 0..size {
-        for plane in &planes {
+        for (plane, shift) in planes.iter().zip(&shifts) {
+            let bits = (plane[pixel] as u32) << shift;
+            let value = if layout.signed { (bits as i32 >> shift) as u32 } else { bits >> shift };
             match layout.bits_allocated {
-                8 => samples.push(plane[pixel] as u8),
-                _ => samples.extend_from_slice(&(plane[pixel] as u16).to_le_bytes()),
+                8 => samples.push(value as u8),
+                _ => samples.extend_from_slice(&(value as u16).to_le_bytes()),
             }
         }
     }
     Ok(header.reversible)
+}
+
+/// The codestream of a frame, which some writers leave in its JP2 boxes (ISO/IEC 15444-1 annex I; not allowed by PS3.5 A.4.4).
+fn codestream(stream: &[u8]) -> Result<&[u8], CodecError> {
+    const CONTIGUOUS_CODESTREAM: &[u8] = b"jp2c";
+    let broken = CodecError::Malformed("JP2 boxes");
+    if !stream.starts_with(b"\0\0\0\x0cjP  ") {
+        return Ok(stream);
+    }
+    let mut rest = stream;
+    loop {
+        let head = rest.first_chunk::<8>().ok_or(broken)?;
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let (start, end) = match length {
+            0 => (8, rest.len()),
+            1 => {
+                let long = rest.get(8..16).and_then(|b| b.first_chunk::<8>()).ok_or(broken)?;
+                (16, usize::try_from(u64::from_be_bytes(*long)).map_err(|_| broken)?)
+            }
+            length => (8, length),
+        };
+        let content = rest.get(start..end).ok_or(broken)?;
+        if &head[4..] == CONTIGUOUS_CODESTREAM {
+            return Ok(content);
+        }
+        rest = &rest[end..];
+    }
 }
 
 impl MainHeader {
@@ -105,7 +137,7 @@ impl MainHeader {
                     if origin != (0, 0) || each.chunks_exact(3).any(|c| (c[1], c[2]) != (1, 1)) {
                         return Err(CodecError::Unsupported("JPEG 2000 image offset or subsampling"));
                     }
-                    let components = each.chunks_exact(3).map(|c| (u16::from(c[0] & 0x7F) + 1, c[0] & 0x80 != 0));
+                    let components = each.chunks_exact(3).map(|c| u16::from(c[0] & 0x7F) + 1);
                     size = Some((size_y, size_x, components.collect::<Vec<_>>()));
                 }
                 0xFF52 => {

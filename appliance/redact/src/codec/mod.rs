@@ -3,6 +3,7 @@
 //!
 //! A decoded frame is native pixel data: little endian, Planar Configuration 0.
 
+mod deflated;
 pub(crate) mod jpeg_2000;
 mod rle;
 mod words;
@@ -49,6 +50,8 @@ pub enum FrameCodec {
     JpegLossless,
     /// JPEG-LS (PS3.5 A.4.3).
     JpegLs,
+    /// Deflated frames (PS3.5 A.4.13).
+    Deflated,
 }
 
 /// Size of a frame.
@@ -77,6 +80,7 @@ pub(crate) enum Header {
     Rle,
     JpegLossless(lossless::Header),
     JpegLs(jpeg_ls::Header),
+    Deflated,
 }
 
 impl FrameCodec {
@@ -86,6 +90,7 @@ impl FrameCodec {
             Syntax::Rle => Some(Self::Rle),
             Syntax::JpegLossless => Some(Self::JpegLossless),
             Syntax::JpegLs => Some(Self::JpegLs),
+            Syntax::Deflated => Some(Self::Deflated),
             _ => None,
         }
     }
@@ -93,7 +98,7 @@ impl FrameCodec {
     /// True when it can carry images of this layout.
     pub(crate) fn is_supported(self, layout: &PixelLayout) -> bool {
         let widths: &[u16] = match self {
-            Self::Rle => &[8, 16, 32],
+            Self::Rle | Self::Deflated => &[1, 8, 16, 32],
             Self::JpegLossless | Self::JpegLs => &[8, 16],
         };
         widths.contains(&layout.bits_allocated)
@@ -103,7 +108,7 @@ impl FrameCodec {
     /// How the stream of a frame begins, when that tells it from the middle of one.
     pub(crate) fn start(self) -> Option<[u8; 2]> {
         match self {
-            Self::Rle => None,
+            Self::Rle | Self::Deflated => None,
             Self::JpegLossless | Self::JpegLs => Some([0xFF, 0xD8]),
         }
     }
@@ -117,6 +122,7 @@ impl FrameCodec {
     ) -> Result<Header, CodecError> {
         match self {
             Self::Rle => rle::decode(stream, layout, samples).map(|()| Header::Rle),
+            Self::Deflated => deflated::decode(stream, layout, samples).map(|()| Header::Deflated),
             Self::JpegLossless => {
                 let mut values = Vec::new();
                 let header = lossless::decode(stream, Shape::of(layout), &mut values)?;
@@ -141,6 +147,7 @@ impl FrameCodec {
     ) -> Result<(), CodecError> {
         match header {
             Header::Rle => rle::encode(samples, layout, stream),
+            Header::Deflated => deflated::encode(samples, stream),
             Header::JpegLossless(header) => {
                 let values = words::from_samples(samples, header.precision, layout);
                 Ok(lossless::encode(&values, Shape::of(layout), header, stream)?)

@@ -8,13 +8,16 @@ const HEADER: usize = 64;
 
 /// Segments of a frame, and where the byte of each goes: offset of its first byte, and distance to the next.
 fn planes(layout: &PixelLayout) -> impl Iterator<Item = (usize, usize)> {
-    let width = usize::from(layout.bits_allocated / 8);
+    // Pixels of one bit are packed into bytes (PS3.5 8.1.1), which are one plane.
+    let width = usize::from(layout.bits_allocated.div_ceil(8));
     let samples = usize::from(layout.samples);
     (0..samples * width).map(move |s| (s / width * width + (width - 1 - s % width), samples * width))
 }
 
+/// Bytes of a plane.
 fn pixels(layout: &PixelLayout) -> usize {
-    usize::from(layout.rows) * usize::from(layout.columns)
+    let pixels = usize::from(layout.rows) * usize::from(layout.columns);
+    if layout.bits_allocated == 1 { pixels.div_ceil(8) } else { pixels }
 }
 
 pub(super) fn decode(stream: &[u8], layout: &PixelLayout, samples: &mut Vec<u8>) -> Result<(), CodecError> {
@@ -68,7 +71,8 @@ fn unpack<'a>(segment: &[u8], mut out: impl ExactSizeIterator<Item = &'a mut u8>
 pub(super) fn encode(samples: &[u8], layout: &PixelLayout, stream: &mut Vec<u8>) -> Result<(), CodecError> {
     let start = stream.len();
     stream.resize(start + HEADER, 0);
-    let columns = usize::from(layout.columns);
+    // Rows of packed pixels need not end with a byte.
+    let columns = if layout.bits_allocated == 1 { pixels(layout) } else { usize::from(layout.columns) };
     let put = |stream: &mut Vec<u8>, i: usize, value: usize| {
         let value = u32::try_from(value).map_err(|_| CodecError::Unsupported("RLE frame of 4 GiB"))?;
         stream[start + 4 * i..start + 4 * i + 4].copy_from_slice(&value.to_le_bytes());
