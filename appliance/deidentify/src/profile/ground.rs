@@ -79,14 +79,14 @@ pub struct Kept {
 /// documentation (PS3.15 E.1.1 asks for a statement of what is retained).
 pub fn kept_attributes(profile: &Profile) -> Vec<Kept> {
     let mut kept = Vec::new();
-    for group in
-        (0x0008..=0x0088).chain(0x0100..=0x0400).chain(0x2000..=0x2200).chain(0x3002..=0x3010).chain(0x4008..=0x4010)
-    {
-        for number in (0..=0xFFFF_u16).filter(|_| group % 2 == 0) {
+    let (display, therapy) = ((0x2000..=0x2200).step_by(16), 0x3002..=0x3010);
+    let groups = (0x0008..=0x0088).chain([0x0100, 0x0400]).chain(display).chain(therapy).chain([0x4008, 0x4010]);
+    for group in groups.filter(|group| group % 2 == 0) {
+        for number in 1..=0xFFFF_u16 {
             let tag = Tag(group, number);
             let Some(entry) = StandardDataDictionary.by_tag(tag) else { continue };
             let Some(vr) = dictionary_vr(tag, false) else { continue };
-            if !matches!(entry.tag_range(), TagRange::Single(_)) || number == 0 {
+            if !matches!(entry.tag_range(), TagRange::Single(_)) {
                 continue;
             }
             let element = sample(tag, vr);

@@ -70,9 +70,11 @@ fn never_burnt_in_by_modality_class_and_image_type_only() {
     assert_eq!((clearance.frames(), clearance.template(), clearance.regions().len()), (1, None, 0));
     for image_type in [
         "DERIVED\\SECONDARY\\SCREEN SAVE",
-        "DERIVED\\PRIMARY\\AXIAL",
+        "DERIVED\\SECONDARY\\AXIAL",
+        "DERIVED\\PRIMARY\\OTHER",
+        "DERIVED\\PRIMARY\\AXIAL\\ANNOTATED",
         "ORIGINAL\\SECONDARY\\AXIAL",
-        "ORIGINAL\\PRIMARY",
+        "ORIGINAL",
         "ORIGINAL\\PRIMARY\\OTHER",
         "ORIGINAL\\PRIMARY\\AXIAL\\Screen Save",
         "ORIGINAL\\PRIMARY\\AXIAL\\DOSE_INFO",
@@ -80,6 +82,14 @@ fn never_burnt_in_by_modality_class_and_image_type_only() {
     ] {
         let ds = Image { image_type, ..ct() }.data_set();
         assert_eq!(held(&run(&ds, NATIVE_LE, true)), "no-template", "{image_type}");
+    }
+    for (image_type, rule) in
+        [("ORIGINAL\\PRIMARY", "ct-original-primary"), ("DERIVED\\PRIMARY\\AXIAL", "ct-derived-primary")]
+    {
+        let Decision::Clear(clearance) = run(&Image { image_type, ..ct() }.data_set(), NATIVE_LE, true) else {
+            panic!()
+        };
+        assert_eq!(clearance.never_burnt_in_rule(), Some(rule));
     }
     for modality in ["US", "OT", ""] {
         assert_eq!(held(&run(&Image { modality, ..ct() }.data_set(), NATIVE_LE, true)), "no-template");
@@ -111,7 +121,7 @@ fn unused_bits_and_jpeg_segments_are_stripped_even_where_nothing_is_burnt_in() {
     });
     let Decision::Redact(plan) = run(&ds, "1.2.840.10008.1.2.4.51", true) else { panic!() };
     assert_eq!((plan.method(), plan.regions().len()), (Method::Jpeg, 0));
-    for syntax in ["1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.4.102", "1.2.3"] {
+    for syntax in ["1.2.840.10008.1.2.4.92", "1.2.840.10008.1.2.4.102", "1.2.3"] {
         assert_eq!(held(&run(&ds, syntax, true)), "unsupported-transfer-syntax");
     }
 }
@@ -121,8 +131,12 @@ fn objects_without_pixels() {
     let mut sr = DataSet::new();
     sr.insert(text(tags::SOP_CLASS_UID, "1.2.840.10008.5.1.4.1.1.88.33"));
     assert_eq!(held(&run(&sr, NATIVE_LE, true)), "clear");
-    // An encapsulated PDF, raw data, an ultrasound image that has lost its pixels.
-    for class in ["1.2.840.10008.5.1.4.1.1.104.1", "1.2.840.10008.5.1.4.1.1.66", "1.2.840.10008.5.1.4.1.1.6.1"] {
+    // What is in an encapsulated PDF is for the profile to judge.
+    let mut pdf = DataSet::new();
+    pdf.insert(text(tags::SOP_CLASS_UID, "1.2.840.10008.5.1.4.1.1.104.1"));
+    assert_eq!(held(&run(&pdf, NATIVE_LE, true)), "clear");
+    // A voice, raw data, an ultrasound image that has lost its pixels.
+    for class in ["1.2.840.10008.5.1.4.1.1.9.4.1", "1.2.840.10008.5.1.4.1.1.66", "1.2.840.10008.5.1.4.1.1.6.1"] {
         let mut ds = DataSet::new();
         ds.insert(text(tags::SOP_CLASS_UID, class));
         assert_eq!(held(&run(&ds, NATIVE_LE, true)), "unsupported-sop-class");
@@ -174,5 +188,6 @@ fn pixel_data_that_do_not_fit_the_attributes_are_inconsistent() {
     });
     assert_eq!(held(&run(&ds, NATIVE_LE, true)), "inconsistent");
     assert_eq!(held(&run(&ds, JPEG, true)), "redact");
-    assert_eq!(held(&run(&ds, "1.2.840.10008.1.2.4.90", true)), "unsupported-transfer-syntax");
+    assert_eq!(held(&run(&ds, "1.2.840.10008.1.2.4.90", true)), "redact");
+    assert_eq!(held(&run(&ds, "1.2.840.10008.1.2.4.92", true)), "unsupported-transfer-syntax");
 }
