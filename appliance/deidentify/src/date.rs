@@ -97,12 +97,32 @@ const MONTHS: [&str; 12] = [
     "december",
 ];
 
+/// The months in German, Dutch, French, Spanish, Italian and Portuguese, folded, where they differ from English.
+const FOREIGN_MONTHS: [&[&str]; 12] = [
+    &["januar", "januari", "janvier", "enero", "gennaio", "janeiro"],
+    &["februar", "februari", "fevrier", "febrero", "febbraio", "fevereiro"],
+    &["marz", "maerz", "maart", "mars", "marzo", "marco"],
+    &["avril", "abril", "aprile"],
+    &["mai", "mei", "mayo", "maggio", "maio"],
+    &["juni", "juin", "junio", "giugno", "junho"],
+    &["juli", "juillet", "julio", "luglio", "julho"],
+    &["augustus", "aout", "agosto"],
+    &["septembre", "septiembre", "settembre", "setembro"],
+    &["oktober", "octobre", "octubre", "ottobre", "outubro", "okt"],
+    &["novembre", "noviembre", "novembro"],
+    &["dezember", "decembre", "diciembre", "dicembre", "dezembro", "dez"],
+];
+
 /// The number of the month that `word` (folded) names, whole or in three letters.
 pub(crate) fn month_of(word: &str) -> Option<u32> {
-    let hit = |name: &&'static str| {
-        word == *name || word.len() == 3 && name.starts_with(word) || word == "sept" && *name == "september"
+    let hit = |(n, name): (usize, &&'static str)| {
+        word == *name
+            || word.len() == 3 && name.starts_with(word)
+            || word == "sept" && *name == "september"
+            || FOREIGN_MONTHS[n].contains(&word)
     };
-    MONTHS.iter().position(hit).map(|n| n as u32 + 1)
+    let found = MONTHS.iter().enumerate().position(hit);
+    found.map(|n| n as u32 + 1)
 }
 
 /// The common written forms of a date, for a search in bytes.
@@ -112,6 +132,14 @@ pub(crate) fn written_forms(date: NaiveDate) -> Vec<String> {
         for order in [["%Y", "%m", "%d"], ["%d", "%m", "%Y"], ["%m", "%d", "%Y"]] {
             forms.push(date.format(&order.join(separator)).to_string());
         }
+        if separator != " " {
+            for order in [["%Y", "%-m", "%-d"], ["%-d", "%-m", "%Y"], ["%-m", "%-d", "%Y"]] {
+                forms.push(date.format(&order.join(separator)).to_string());
+            }
+        }
+    }
+    for names in [["年", "月", "日"], ["년 ", "월 ", "일"]] {
+        forms.push(format!("{}{}{}{}{}{}", date.year(), names[0], date.month(), names[1], date.day(), names[2]));
     }
     for separator in ["-", " ", ""] {
         for month in ["%b", "%B"] {
@@ -164,9 +192,14 @@ mod tests {
             "9 Nov 1957",
             "09-Nov-1957",
             "November 9, 1957",
+            "9.11.1957",
+            "1957/11/9",
+            "1957年11月9日",
+            "1957년 11월 9일",
         ] {
             assert!(forms.iter().any(|f| f == form), "{form}");
         }
-        assert_eq!((month_of("sep"), month_of("sept"), month_of("mayo")), (Some(9), Some(9), None));
+        assert_eq!((month_of("sep"), month_of("sept"), month_of("mayon")), (Some(9), Some(9), None));
+        assert_eq!((month_of("marz"), month_of("aout"), month_of("novembre")), (Some(3), Some(8), Some(11)));
     }
 }

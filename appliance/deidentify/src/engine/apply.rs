@@ -16,6 +16,8 @@ use super::{Counts, ISSUER_OF_PATIENT_ID, PATIENT_ID, PATIENT_NAME, SPECIFIC_CHA
 const CONTENT_SEQUENCE: Tag = Tag(0x0040, 0xA730);
 /// Body Part Examined.
 const BODY_PART_EXAMINED: Tag = Tag(0x0018, 0x0015);
+/// Graphic Layer and Content Label: codes that people make up, and without which their object is invalid.
+const LABELS: [Tag; 2] = [Tag(0x0070, 0x0002), Tag(0x0070, 0x0080)];
 /// Coding Scheme Designator, and what a dummy code has there (PS3.16 §8: local schemes begin with 99).
 const CODING_SCHEME: Tag = Tag(0x0008, 0x0102);
 const DUMMY_SCHEME: &str = "99GIFT";
@@ -253,8 +255,9 @@ impl<'a> Apply<'a> {
                 true
             }
             vr if uses_character_set(vr) => self.text(element, set, patterns),
-            // Codes are enumerated; this one is typed by people. In others, what identifies is for the leak scan to hold.
+            // Codes are enumerated; these are typed by people. In others, what identifies is for the leak scan to hold.
             VR::CS if element.tag == BODY_PART_EXAMINED => self.text(element, set, false),
+            VR::CS if LABELS.contains(&element.tag) => self.text(element, set, true),
             _ => {
                 self.counts.k += 1;
                 true
@@ -284,7 +287,7 @@ impl<'a> Apply<'a> {
         };
         match cleaned {
             Some(text) if text.trim_matches(['\\', ' ']).is_empty() => match element.vr {
-                VR::CS => self.empty(element), // A dummy would be no defined term.
+                VR::CS if !LABELS.contains(&element.tag) => self.empty(element), // A dummy would be no defined term.
                 _ => self.by_basic_profile(element, set),
             },
             Some(text) => {

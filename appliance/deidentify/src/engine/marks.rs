@@ -25,6 +25,12 @@ const TYPE_2: [(Tag, VR); 9] = [
     (Tag(0x0020, 0x0010), VR::SH),
 ];
 
+/// Patient Species Description and Code Sequence.
+const SPECIES: [Tag; 2] = [Tag(0x0010, 0x2201), Tag(0x0010, 0x2202)];
+/// Of a patient that is an animal, Type 2C (PS3.3 C.7.1.1): Breed Registration Sequence, Responsible Person and Organization.
+const ANIMAL_TYPE_2: [(Tag, VR); 3] =
+    [(Tag(0x0010, 0x2294), VR::SQ), (Tag(0x0010, 0x2297), VR::PN), (Tag(0x0010, 0x2299), VR::LO)];
+
 /// Referenced Request Sequence of a report's general module.
 const REFERENCED_REQUEST: Tag = Tag(0x0040, 0xA370);
 
@@ -39,25 +45,28 @@ const REQUEST_TYPE_2: [(Tag, VR); 7] = [
     (Tag(0x0040, 0x2017), VR::LO),
 ];
 
+/// Puts in, empty, what is missing of `attributes`.
+fn complete(ds: &mut DataSet, attributes: &[(Tag, VR)]) {
+    for (tag, vr) in attributes {
+        if !ds.contains(*tag) {
+            let empty = if *vr == VR::SQ { Element::sequence(*tag, Vec::new()) } else { Element::new(*tag, *vr, []) };
+            ds.insert(empty);
+        }
+    }
+}
+
 /// Puts back, empty, what the rules took out of the requests that a report refers to, where it is Type 2.
 fn complete_requests(ds: &mut DataSet) {
-    let Some(Value::Sequence(requests)) = ds.get_mut(REFERENCED_REQUEST) else { return };
-    for request in requests {
-        for (tag, vr) in REQUEST_TYPE_2 {
-            if !request.contains(tag) {
-                let empty = if vr == VR::SQ { Element::sequence(tag, Vec::new()) } else { Element::new(tag, vr, []) };
-                request.insert(empty);
-            }
-        }
+    if let Some(Value::Sequence(requests)) = ds.get_mut(REFERENCED_REQUEST) {
+        requests.iter_mut().for_each(|request| complete(request, &REQUEST_TYPE_2));
     }
 }
 
 /// Puts the subject's pseudonym and the marks of the work into the root.
 pub(super) fn mark(ds: &mut DataSet, profile: &Profile, subject: &str) {
-    for (tag, vr) in TYPE_2 {
-        if !ds.contains(tag) {
-            ds.insert(Element::new(tag, vr, []));
-        }
+    complete(ds, &TYPE_2);
+    if SPECIES.iter().any(|tag| ds.contains(*tag)) {
+        complete(ds, &ANIMAL_TYPE_2);
     }
     complete_requests(ds);
     ds.put_str(PATIENT_ID, VR::LO, subject);

@@ -5,7 +5,7 @@ use dicom_core::{Tag, VR};
 use super::{Entry, Identifiers, Kind};
 use crate::dataset::{CharacterSet, DataSet, Element, Value, dictionary_vr, is_text};
 use crate::date;
-use crate::text::words;
+use crate::text::{joined, words};
 
 /// Most UIDs that are looked for in the output; an object may refer to tens of thousands.
 const MAX_UIDS: usize = 256;
@@ -74,6 +74,12 @@ const LISTED: &[(u16, u16, Kind)] = &[
     (0x0040, 0x0242, Kind::Device),      // Performed Station Name
 ];
 
+/// Numbers that are often words, of the procedure or the body part (`THYROID`): without a digit they identify nothing. Study ID,
+/// Scheduled and Performed Procedure Step ID, Requested Procedure ID.
+const CODES: [Tag; 4] = [Tag(0x0020, 0x0010), Tag(0x0040, 0x0009), Tag(0x0040, 0x0253), Tag(0x0040, 0x1001)];
+/// Manufacturer, Manufacturer's Model Name: a station of the same name is no secret.
+const MAKE: [Tag; 2] = [Tag(0x0008, 0x0070), Tag(0x0008, 0x1090)];
+
 /// Device UID, Manufacturer's Device Class UID.
 const DEVICE_UIDS: [Tag; 2] = [Tag(0x0018, 0x1002), Tag(0x0018, 0x100B)];
 const BIRTH_DATE: Tag = Tag(0x0010, 0x0030);
@@ -89,6 +95,7 @@ impl Identifiers {
             }
         }
         found.level(original, CharacterSet::default());
+        found.forget_make(original);
         found.tidy();
         for uids in [&mut found.uids, &mut found.device_uids] {
             uids.sort_unstable();
@@ -111,6 +118,15 @@ impl Identifiers {
                 self.element(element, set);
             }
         }
+    }
+
+    /// Drops the stations that are called what the make or model is, all of it or one of its words.
+    fn forget_make(&mut self, original: &DataSet) {
+        let make: Vec<String> = MAKE.iter().filter_map(|tag| original.str(*tag)).collect();
+        let is_make = |name: &str| {
+            make.iter().any(|make| joined(make) == name || words(make).iter().any(|word| word.folded == name))
+        };
+        self.entries.retain(|entry| entry.kind != Kind::Device || !is_make(&joined(&entry.text)));
     }
 
     /// What the attribute is decides what its value identifies: the dictionary's VR counts beside the stated one, so that a name
@@ -140,7 +156,8 @@ impl Identifiers {
             dates.extend(texts.iter().filter_map(|text| date::day_of(text)));
         }
         if let Some((_, _, kind)) = LISTED.iter().find(|(g, e, _)| Tag(*g, *e) == element.tag) {
-            let texts = texts.into_iter().filter(|text| !text.is_empty());
+            let is_word = |text: &str| CODES.contains(&element.tag) && !text.chars().any(char::is_numeric);
+            let texts = texts.into_iter().filter(|text| !text.is_empty() && !is_word(text));
             self.entries.extend(texts.map(|text| Entry { kind: *kind, text }));
         }
         if self.entries.len().max(self.persons.len()).max(self.dates.len()) > MOST_AT_ONCE {

@@ -19,6 +19,8 @@
 
 mod clean;
 mod collect;
+mod generic;
+mod person;
 mod scan;
 mod vocabulary;
 

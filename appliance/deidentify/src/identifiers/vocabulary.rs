@@ -1,6 +1,10 @@
 //! Words that are no evidence of a person by themselves, though some people and hospitals are called so. In names they only
 //! count next to another part of the same name or a title; in places they never count.
 
+mod medicine;
+
+use std::{collections::HashSet, sync::LazyLock};
+
 /// Folded words: technique, anatomy, makers, places in general, months, colours, and what this box writes itself.
 const COMMON: &[&str] = &[
     // Names that are words, and words of radiology.
@@ -634,10 +638,28 @@ const TITLES: &[&str] = &[
     "consultant",
 ];
 
+/// All of them.
+static ALL: LazyLock<HashSet<&str>> =
+    LazyLock::new(|| COMMON.iter().chain(TITLES).copied().chain(medicine::WORDS.split_whitespace()).collect());
+
 pub(crate) fn is_common(folded: &str) -> bool {
-    COMMON.contains(&folded) || is_title(folded)
+    ALL.contains(folded)
 }
 
 pub(crate) fn is_title(folded: &str) -> bool {
     TITLES.contains(&folded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::joined;
+
+    #[test]
+    fn every_word_is_folded_or_it_would_never_match() {
+        assert!(ALL.len() > 1_000);
+        for word in ALL.iter() {
+            assert_eq!(*word, joined(word));
+        }
+    }
 }

@@ -10,10 +10,11 @@
 //!
 //! # Attributes that no table lists
 //!
-//! Those the standard dictionary knows are kept, their text cleaned like any other; but UIDs are replaced, dates follow the
-//! longitudinal options, person names are emptied, text without a limit of length becomes a dummy unless the profile names it,
-//! application entities and URLs are removed, and so is what the profile lists beyond the table. What no dictionary knows is
-//! removed, and so is a value whose kind (text, number, sequence) is not the dictionary's.
+//! Those the standard dictionary knows are kept, their text cleaned like any other: of identifiers of any origin, unless it
+//! [names a product or code](EXACT). But UIDs are replaced, dates follow the longitudinal options, person names are emptied,
+//! text without a limit of length becomes a dummy unless the profile names it, application entities, URLs and [names of hosts
+//! and people](NAMES) are removed, and so are [bytes of no stated structure](STRUCTURED) and what the profile lists beyond the
+//! table. What no dictionary knows is removed, and so is a value whose kind (text, number, sequence) is not the dictionary's.
 
 use dicom_core::{Tag, VR};
 
@@ -23,6 +24,56 @@ use crate::dataset::{Element, Value, dictionary_vr, is_text};
 
 /// Sequences whose basic action allows Z and that are Type 2.
 const TYPE_2_SEQUENCES: [Tag; 1] = [Tag(0x0040, 0x0555)];
+
+/// Text that names a product, its version or a code. Long numbers and dates are part of such names, so only this object's own
+/// identifiers are cut from them.
+const EXACT: [Tag; 19] = [
+    Tag(0x0008, 0x0070), // Manufacturer
+    Tag(0x0008, 0x0100), // Code Value
+    Tag(0x0008, 0x0102), // Coding Scheme Designator
+    Tag(0x0008, 0x0103), // Coding Scheme Version
+    Tag(0x0008, 0x0119), // Long Code Value
+    Tag(0x0008, 0x0122), // Mapping Resource Name
+    Tag(0x0008, 0x1090), // Manufacturer's Model Name
+    Tag(0x0018, 0x1016), // Secondary Capture Device Manufacturer
+    Tag(0x0018, 0x1018), // Secondary Capture Device Manufacturer's Model Name
+    Tag(0x0018, 0x1019), // Secondary Capture Device Software Versions
+    Tag(0x0018, 0x1020), // Software Versions
+    Tag(0x0018, 0x702A), // Detector Manufacturer Name
+    Tag(0x0018, 0x702B), // Detector Manufacturer's Model Name
+    Tag(0x0018, 0x9041), // Receive Coil Manufacturer Name
+    Tag(0x0018, 0x9050), // Transmit Coil Manufacturer Name
+    Tag(0x0018, 0x9525), // Application Version
+    Tag(0x0018, 0x9526), // Application Manufacturer
+    Tag(0x0066, 0x0031), // Algorithm Version
+    Tag(0x0066, 0x0036), // Algorithm Name
+];
+/// Attributes of VR LO and SH that name people, hosts or places as their VR would in others.
+const NAMES: [Tag; 10] = [
+    Tag(0x0014, 0x0100), // Component Welder IDs
+    Tag(0x0018, 0x1003), // Device ID
+    Tag(0x0018, 0x1803), // NTP Source Address
+    Tag(0x0038, 0x0016), // Route of Admissions
+    Tag(0x0072, 0x0008), // Hanging Protocol Creator
+    Tag(0x0072, 0x0010), // Hanging Protocol User Group Name
+    Tag(0x0074, 0x100C), // Contact Display Name
+    Tag(0x2100, 0x0160), // Owner ID
+    Tag(0x2110, 0x0030), // Printer Name
+    Tag(0x4010, 0x102A), // Assigned Location
+];
+/// Attributes of VR OB whose structure the standard states, and which images, waveforms or volumes need. Others (maker notes,
+/// signatures, encrypted content, record keys) can hold anything.
+const STRUCTURED: [Tag; 9] = [
+    Tag(0x0028, 0x2000), // ICC Profile
+    Tag(0x0070, 0x0256), // Fill Pattern
+    Tag(0x0070, 0x1808), // Weighting Lookup Table Data
+    Tag(0x0042, 0x0011), // Encapsulated Document, which its class decides about
+    Tag(0x5400, 0x0110), // Channel Minimum Value
+    Tag(0x5400, 0x0112), // Channel Maximum Value
+    Tag(0x5400, 0x100A), // Waveform Padding Value
+    Tag(0x5400, 0x1010), // Waveform Data
+    Tag(0x7FE0, 0x0010), // Pixel Data
+];
 
 /// What happens to an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +136,10 @@ pub(crate) fn fate(profile: &Profile, element: &Element) -> Fate {
             if text && matches!(known, VR::LT | VR::ST | VR::UT) && !profile.is_kept_narrative(tag) {
                 return basic(row.basic, element);
             }
+            // Bytes are nothing that could be cleaned (Maker Note, Device Setting Description).
+            if text && matches!(known, VR::OB | VR::OW | VR::UN) {
+                return basic(row.basic, element);
+            }
             if text || cleans(TableOption::CleanGraphics) {
                 return Fate::Clean;
             }
@@ -133,7 +188,9 @@ fn same_kind(element: &Element, known: VR) -> bool {
 
 fn unlisted(profile: &Profile, element: &Element, known: VR) -> Fate {
     match known {
-        VR::LT | VR::ST | VR::UC | VR::UT if profile.is_kept_narrative(element.tag) => Fate::Keep,
+        _ if NAMES.contains(&element.tag) => Fate::Remove,
+        _ if EXACT.contains(&element.tag) => Fate::Keep,
+        VR::LT | VR::ST | VR::UC | VR::UT if profile.is_kept_narrative(element.tag) => Fate::Clean,
         VR::LT | VR::ST | VR::UC | VR::UT if element.value.is_empty() => Fate::Empty,
         VR::LT | VR::ST | VR::UC | VR::UT => Fate::Dummy,
         VR::UI if profile.has(ProfileOption::RetainUids) => Fate::Keep,
@@ -143,6 +200,8 @@ fn unlisted(profile: &Profile, element: &Element, known: VR) -> Fate {
         VR::DA | VR::DT | VR::TM => Fate::Dummy,
         VR::PN => Fate::Empty,
         VR::AE | VR::UR | VR::UN => Fate::Remove,
+        VR::OB if !STRUCTURED.contains(&element.tag) => Fate::Remove,
+        VR::LO | VR::SH => Fate::Clean,
         _ => Fate::Keep,
     }
 }
@@ -219,7 +278,25 @@ mod tests {
             "beyond the table, by the profile"
         );
         assert_eq!(of(&basic, Tag(0x0040, 0x0400), VR::LT, "nice lady"), Fate::Dummy, "narrative that no table lists");
-        assert_eq!(of(&basic, Tag(0x0062, 0x0020), VR::UT, "Lesion 1"), Fate::Keep, "narrative that the profile names");
+        assert_eq!(
+            of(&basic, Tag(0x0062, 0x0020), VR::UT, "Lesion 1"),
+            Fate::Clean,
+            "narrative that the profile names"
+        );
+        assert_eq!(of(&basic, Tag(0x0070, 0x0081), VR::LO, "For review"), Fate::Clean, "text that no table lists");
+        assert_eq!(of(&basic, Tag(0x0008, 0x0100), VR::SH, "818981001"), Fate::Keep, "a code");
+        assert_eq!(of(&basic, Tag(0x0018, 0x1020), VR::LO, "11.0 20190812"), Fate::Keep, "a version");
+        assert_eq!(of(&basic, Tag(0x0074, 0x100C), VR::LO, "Ward 7"), Fate::Remove, "a contact");
+        assert_eq!(
+            fate(&basic, &Element::new(Tag(0x0016, 0x002B), VR::OB, vec![1, 2])),
+            Fate::Remove,
+            "a maker's note"
+        );
+        assert_eq!(
+            fate(&basic, &Element::new(Tag(0x0028, 0x2000), VR::OB, vec![1, 2])),
+            Fate::Keep,
+            "a colour profile"
+        );
     }
 
     /// No attribute of the whole dictionary that names a person, a place in the network, a time or an instance is kept.
