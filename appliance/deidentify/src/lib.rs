@@ -13,5 +13,5 @@ pub mod profile;
 pub mod pseudonym;
 mod text;
 
-pub use engine::{Counts, DeidError, Profiled, deidentify};
+pub use engine::{Counts, DeidError, Profiled, deidentify, deidentify_linked};
 pub use identifiers::{Identifiers, Kept, LeakFree, LeakKind, ScanError};
