@@ -189,7 +189,7 @@ fn escrow(file: &Path, shares: u8, threshold: u8, out: &Path) -> Result<()> {
 
 fn recover(paths: &[PathBuf], out: &Path) -> Result<()> {
     let read = |(at, path): (usize, &PathBuf)| {
-        Share::from_text(&*files::read(path)?, at + 1).with_context(|| path.display().to_string())
+        Share::from_text(&files::read(path)?, at + 1).with_context(|| path.display().to_string())
     };
     let shares: Vec<Share> = paths.iter().enumerate().map(read).collect::<Result<_>>()?;
     let key = share::join(&shares)?;

@@ -46,11 +46,11 @@ const NAME_SPACES: [u128; 4] = [
 
 /// Values of the output, by their first bytes.
 #[derive(Debug, Default)]
-pub struct Targets(HashMap<[u8; PREFIX], Vec<Vec<u8>>>);
+pub(crate) struct Targets(HashMap<[u8; PREFIX], Vec<Vec<u8>>>);
 
 impl Targets {
     /// Every run of ten or more hexadecimal digits, and every UID under 2.25, in `bytes`.
-    pub fn gather(&mut self, bytes: &[u8]) {
+    pub(crate) fn gather(&mut self, bytes: &[u8]) {
         for run in bytes.split(|b| !b.is_ascii_hexdigit()).filter(|run| (2 * PREFIX..=128).contains(&run.len())) {
             if let Ok(value) = hex::decode(&run[..run.len() / 2 * 2]) {
                 self.add(value);
@@ -74,7 +74,7 @@ impl Targets {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }
 
@@ -92,13 +92,13 @@ impl Targets {
 }
 
 /// Ways to make a pseudonym.
-pub struct Attacker {
+pub(crate) struct Attacker {
     keys: Vec<Hmac<Sha256>>,
 }
 
 impl Attacker {
     /// Who knows no secret: tries the code's public constants, keys derived from secrets that are none, and a guess.
-    pub fn without_the_key() -> Self {
+    pub(crate) fn without_the_key() -> Self {
         let mut guess = [0; 32];
         getrandom::fill(&mut guess).unwrap();
         let mut attacker = Self { keys: PUBLIC.iter().map(|key| keyed(key)).collect() };
@@ -110,7 +110,7 @@ impl Attacker {
     }
 
     /// Who has `secrets`: the control.
-    pub fn with(secrets: &[[u8; 32]]) -> Self {
+    pub(crate) fn with(secrets: &[[u8; 32]]) -> Self {
         let mut attacker = Self { keys: Vec::new() };
         secrets.iter().for_each(|secret| attacker.add_secret(secret));
         attacker
@@ -127,12 +127,12 @@ impl Attacker {
     }
 
     /// Digests that one candidate costs.
-    pub fn digests_each(&self) -> usize {
+    pub(crate) fn digests_each(&self) -> usize {
         5 * 4 + 2 * NAME_SPACES.len() + 4 * self.keys.len()
     }
 
     /// The numbers among `candidates` of which some value of `targets` can be made.
-    pub fn recovered(&self, targets: &Targets, candidates: impl Iterator<Item = u64>) -> BTreeSet<u64> {
+    pub(crate) fn recovered(&self, targets: &Targets, candidates: impl Iterator<Item = u64>) -> BTreeSet<u64> {
         candidates.filter(|number| self.makes(targets, *number)).collect()
     }
 
