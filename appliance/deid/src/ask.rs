@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use gift_deidentify::pseudonym::{Answer, Ask, Pseudonymise};
+use gift_deidentify::pseudonym::{Answer, Ask, Pseudonymise, Scheme};
 use serde::{Deserialize, Serialize};
 
 /// What may be asked for one object.
@@ -52,7 +52,21 @@ pub struct Budget {
     asked: u32,
     bytes: u64,
     texts: u32,
-    patients: HashSet<(String, String)>,
+    patients: HashSet<Patient>,
+}
+
+/// Whom a question is about: a patient of the site by issuer and ID, or one of the linkage domain by scheme and number. An
+/// object's patient is one or the other: asking for both is asking for two.
+type Patient = (Option<Scheme>, String, String);
+
+fn patient(ask: &Ask) -> Option<Patient> {
+    match ask {
+        Ask::Subject { issuer, id } | Ask::DateShift { issuer, id } => Some((None, issuer.clone(), id.clone())),
+        Ask::LinkedSubject(number) | Ask::LinkedDateShift(number) => {
+            Some((Some(number.scheme()), String::new(), number.digits().to_owned()))
+        }
+        Ask::Uid(_) | Ask::Text { .. } => None,
+    }
 }
 
 /// Answers one object's questions, within limits.
@@ -66,6 +80,7 @@ pub struct Desk<'k, P> {
 #[derive(Debug, Default)]
 pub struct Given {
     subjects: HashSet<String>,
+    linked: HashSet<String>,
     uids: HashSet<String>,
 }
 
@@ -73,6 +88,11 @@ impl Given {
     /// True when `subject` was given out.
     pub fn subject(&self, subject: &str) -> bool {
         self.subjects.contains(subject)
+    }
+
+    /// True when `subject` was given out for a national number.
+    pub fn linked(&self, subject: &str) -> bool {
+        self.linked.contains(subject)
     }
 
     /// True when `uid` was given out.
@@ -94,6 +114,7 @@ impl Budget {
     pub fn admit(&mut self, ask: &Ask) -> Result<(), AskRefused> {
         let values: [&str; 2] = match ask {
             Ask::Subject { issuer, id } | Ask::DateShift { issuer, id } => [issuer, id],
+            Ask::LinkedSubject(number) | Ask::LinkedDateShift(number) => [number.digits(), ""],
             Ask::Uid(uid) => [uid, ""],
             Ask::Text { domain, value } => [domain, value],
         };
@@ -108,8 +129,8 @@ impl Budget {
         {
             return Err(AskRefused::TooMuch);
         }
-        if let Ask::Subject { issuer, id } | Ask::DateShift { issuer, id } = ask {
-            self.patients.insert((issuer.clone(), id.clone()));
+        if let Some(patient) = patient(ask) {
+            self.patients.insert(patient);
             if self.patients.len() > usize::from(self.limits.patients) {
                 return Err(AskRefused::OtherPatient);
             }
@@ -136,9 +157,14 @@ impl<'k, P: Pseudonymise> Desk<'k, P> {
         if answers.len() != asks.len() {
             return Err(AskRefused::Unanswerable);
         }
-        for answer in &answers {
+        for (ask, answer) in asks.iter().zip(&answers) {
             match answer {
-                Answer::Subject(subject) => _ = self.given.subjects.insert(subject.clone()),
+                Answer::Subject(subject) => {
+                    if matches!(ask, Ask::LinkedSubject(_)) {
+                        self.given.linked.insert(subject.clone());
+                    }
+                    self.given.subjects.insert(subject.clone());
+                }
                 Answer::Uid(uid) => _ = self.given.uids.insert(uid.clone()),
                 _ => {}
             }
@@ -160,7 +186,7 @@ impl<P> std::fmt::Debug for Desk<'_, P> {
 
 #[cfg(test)]
 mod tests {
-    use gift_deidentify::pseudonym::PseudonymError;
+    use gift_deidentify::pseudonym::{NationalNumber, PseudonymError};
 
     use super::*;
 
@@ -173,8 +199,9 @@ mod tests {
                 .iter()
                 .map(|ask| match ask {
                     Ask::Subject { id, .. } => Answer::Subject(format!("s-{id}")),
+                    Ask::LinkedSubject(number) => Answer::Subject(format!("l-{}", number.digits())),
                     Ask::Uid(uid) => Answer::Uid(format!("2.25.{uid}")),
-                    Ask::DateShift { .. } => Answer::DateShift(1),
+                    Ask::DateShift { .. } | Ask::LinkedDateShift(_) => Answer::DateShift(1),
                     Ask::Text { value, .. } => Answer::Text(value.clone()),
                 })
                 .collect())
@@ -197,6 +224,24 @@ mod tests {
             desk.answer(&[subject("1"), Ask::DateShift { issuer: "X".into(), id: "1".into() }]),
             Err(AskRefused::OtherPatient)
         );
+    }
+
+    #[test]
+    fn a_linked_patient_is_the_objects_one_patient_and_is_remembered_as_linked() {
+        let national = |text| NationalNumber::parse(Scheme::Nhs, text).unwrap();
+        let (one, other) = (national("9434765919"), national("4010232137"));
+        let mut key = Echo;
+        let mut desk = Desk::new(&mut key, AskLimits::default());
+        desk.answer(&[Ask::LinkedSubject(one.clone()), Ask::LinkedDateShift(one.clone())]).unwrap();
+        assert_eq!(desk.answer(&[Ask::LinkedDateShift(other)]), Err(AskRefused::OtherPatient));
+        let given = desk.given();
+        assert!(given.subject("l-9434765919") && given.linked("l-9434765919"));
+        // The same person by the other way is another patient to the monitor.
+        let mut desk = Desk::new(&mut key, AskLimits::default());
+        desk.answer(&[subject("9434765919")]).unwrap();
+        assert_eq!(desk.answer(&[Ask::LinkedSubject(one)]), Err(AskRefused::OtherPatient));
+        let given = desk.given();
+        assert!(given.subject("s-9434765919") && !given.linked("s-9434765919"));
     }
 
     #[test]

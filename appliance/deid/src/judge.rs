@@ -14,9 +14,9 @@ use dicom_core::Tag;
 use gift_deidentify::{
     DeidError, Fated, Identifiers, Kept, ScanError,
     dataset::{DataSet, Limits, Parsed, ReadError, Source, Sources, WriteError, read_dataset, read_part10},
-    deidentify, explain,
+    deidentify_linked, explain,
     profile::{Profile, ProfileOption, Tables},
-    pseudonym::{Answer, Ask, PseudonymError, Pseudonymise},
+    pseudonym::{Answer, Ask, Place, PseudonymError, Pseudonymise},
 };
 use gift_redact::{
     Decision, Deidentified, Fingerprint, NeverBurntIn, RedactError, Templates, Token, Vocabulary, apply, decide,
@@ -160,7 +160,7 @@ impl Judge {
         {
             return Ok(Outcome::Held(HoldReason::Inconsistent, None));
         }
-        self.judge_parsed(parsed, syntax, &job.profile, files, line)
+        self.judge_parsed(parsed, syntax, (&job.profile, &job.places), files, line)
     }
 
     /// Judges an object with file meta information (PS3.10) in `files.input`, `bytes` long, under `profile`: what nobody announced.
@@ -176,7 +176,7 @@ impl Judge {
     ) -> io::Result<Outcome> {
         let input = FileSource::new(files.input, bytes);
         match read_part10(&input, &self.limits) {
-            Ok((meta, parsed)) => self.judge_parsed(parsed, &meta.transfer_syntax_uid, profile, files, line),
+            Ok((meta, parsed)) => self.judge_parsed(parsed, &meta.transfer_syntax_uid, (profile, &[]), files, line),
             Err(error) => unread(error),
         }
     }
@@ -220,7 +220,7 @@ impl Judge {
         &self,
         parsed: Parsed<'_>,
         syntax: &str,
-        profile: &str,
+        (profile, places): (&str, &[Place]),
         files: Files<'_>,
         line: &mut dyn Pseudonymise,
     ) -> io::Result<Outcome> {
@@ -246,7 +246,7 @@ impl Judge {
                 return Ok(Outcome::Held(reason, fingerprint));
             }
         };
-        let profiled = match deidentify(data_set, syntax, &identifiers, profile, line) {
+        let profiled = match deidentify_linked(data_set, syntax, &identifiers, profile, places, line) {
             Ok(profiled) => profiled,
             Err(DeidError::NoPatientId) => return hold(HoldReason::NoPatientId),
             Err(DeidError::UnsupportedSopClass) => return hold(HoldReason::UnsupportedSopClass),

@@ -13,7 +13,7 @@ use std::{
 };
 
 use gift_deidentify::pseudonym::{
-    Answer, Ask, InputDigest, KeyedPseudonymiser, PseudonymError, PseudonymKey, Pseudonymise,
+    Answer, Ask, InputDigest, KeyedPseudonymiser, LinkageKey, PseudonymError, PseudonymKey, Pseudonymise,
 };
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _};
@@ -35,6 +35,8 @@ pub enum Purpose {
     QuarantineWrap,
     /// Keyed digest of a format's fingerprint.
     Fingerprint,
+    /// Names the key without telling anything of it.
+    Identifier,
 }
 
 impl Purpose {
@@ -42,6 +44,7 @@ impl Purpose {
         match self {
             Self::QuarantineWrap => b"quarantine wrap v1",
             Self::Fingerprint => b"fingerprint v1",
+            Self::Identifier => b"key identifier v1",
         }
     }
 }
@@ -103,25 +106,67 @@ impl Credential {
         Self { version, secret: Zeroizing::new(secret) }
     }
 
+    /// A fresh credential.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`].
+    pub fn fresh(version: u32) -> Result<Self, KeyError> {
+        let mut secret = Zeroizing::new([0; KEY_BYTES]);
+        getrandom::fill(secret.as_mut_slice()).map_err(|_| KeyError::Random)?;
+        Ok(Self { version, secret })
+    }
+
+    /// The secret itself, for the offline key tool, which shares it out and wraps it. Nothing on a box asks for it.
+    pub fn expose_secret(&self) -> &[u8; KEY_BYTES] {
+        &self.secret
+    }
+
+    /// What the key is called where the key itself must not stand: 16 hexadecimal digits, the same for the same secret.
+    pub fn identifier(&self) -> String {
+        hex::encode(&self.derive(Purpose::Identifier)[..8])
+    }
+
+    /// The key file's text.
+    pub fn to_text(&self) -> Zeroizing<String> {
+        let digits = Zeroizing::new(hex::encode(self.secret.as_slice()));
+        Zeroizing::new(format!("version = {}\nkey = \"{}\"\n", self.version, digits.as_str()))
+    }
+
+    /// Writes the key file to `path`, which must not exist, readable by its owner only.
+    ///
+    /// # Errors
+    /// [`KeyError::Io`].
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        let io = |source| KeyError::Io { path: path.to_owned(), source };
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(io)?;
+        file.write_all(self.to_text().as_bytes()).and_then(|()| file.sync_all()).map_err(io)
+    }
+
+    /// Takes a key file's text.
+    pub fn from_text(text: &str) -> Option<Self> {
+        // The parser's own error would quote the line.
+        let parsed: KeyFile = toml::from_str(text).ok()?;
+        let mut secret = Zeroizing::new([0; KEY_BYTES]);
+        hex::decode_to_slice(&parsed.key, secret.as_mut_slice()).ok()?;
+        (*secret != [0; KEY_BYTES]).then_some(Self { version: parsed.version, secret })
+    }
+
+    /// The linkage key of this credential.
+    pub fn linkage_key(&self) -> LinkageKey {
+        LinkageKey::new(&self.secret, self.version)
+    }
+
     /// Reads the credential at `path`.
     ///
     /// # Errors
     /// [`KeyError::Io`] and [`KeyError::Form`].
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let io = |source| KeyError::Io { path: path.to_owned(), source };
-        let form = || KeyError::Form { path: path.to_owned() };
         // Room for the whole file at once: a growing buffer would leave copies behind.
         let mut text = Zeroizing::new(String::with_capacity(MAX_FILE_BYTES as usize));
         let file = std::fs::File::open(path).map_err(io)?;
         file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(io)?;
-        // The parser's own error would quote the line.
-        let parsed: KeyFile = toml::from_str(&text).map_err(|_| form())?;
-        let mut secret = Zeroizing::new([0; KEY_BYTES]);
-        hex::decode_to_slice(&parsed.key, secret.as_mut_slice()).map_err(|_| form())?;
-        if *secret == [0; KEY_BYTES] {
-            return Err(form());
-        }
-        Ok(Self { version: parsed.version, secret })
+        Self::from_text(&text).ok_or_else(|| KeyError::Form { path: path.to_owned() })
     }
 
     /// Where the credential called `name` is: the configured path, or in the service manager's credentials directory.
@@ -195,6 +240,14 @@ impl SiteKey {
     pub fn input_digest(&self) -> InputDigest {
         self.lock().key().input_digest()
     }
+
+    /// Answers from this key, and for national numbers from `linkage`.
+    ///
+    /// # Errors
+    /// As [`PseudonymKey::answer`].
+    pub fn answer_with(&self, linkage: Option<&LinkageKey>, asks: &[Ask]) -> Result<Vec<Answer>, PseudonymError> {
+        self.lock().key().answer(linkage, asks)
+    }
 }
 
 impl Pseudonymise for &SiteKey {
@@ -208,13 +261,7 @@ impl Pseudonymise for &SiteKey {
 /// # Errors
 /// [`KeyError::Random`] and [`KeyError::Io`].
 pub fn make(path: &Path) -> Result<(), KeyError> {
-    let io = |source| KeyError::Io { path: path.to_owned(), source };
-    let mut secret = Zeroizing::new([0; KEY_BYTES]);
-    getrandom::fill(secret.as_mut_slice()).map_err(|_| KeyError::Random)?;
-    let digits = Zeroizing::new(hex::encode(secret.as_slice()));
-    let text = Zeroizing::new(format!("version = 1\nkey = \"{}\"\n", digits.as_str()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(io)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io)
+    Credential::fresh(1)?.save(path)
 }
 
 #[cfg(test)]
@@ -241,12 +288,12 @@ mod tests {
 
     #[test]
     fn keys_of_different_purposes_and_credentials_differ() {
-        let all = [Purpose::QuarantineWrap, Purpose::Fingerprint];
+        let all = [Purpose::QuarantineWrap, Purpose::Fingerprint, Purpose::Identifier];
         let keys: std::collections::BTreeSet<[u8; 32]> = [[1; 32], [2; 32]]
             .into_iter()
             .flat_map(|secret| all.map(|purpose| *Credential::new(1, secret).derive(purpose)))
             .collect();
-        assert_eq!(keys.len(), 4);
+        assert_eq!(keys.len(), 6);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     error::{DeidError, Response},
     events,
     ledger::{HeldRow, VerdictRow},
+    linkage::RouteKeys,
     manifest::Ground,
     policy::Policy,
     protocol::Job,
@@ -211,10 +212,11 @@ impl Lane {
             return Err(SpoolError::Full.into());
         }
         let key = shared.key(&route.key)?;
+        let domain = shared.domain(route)?;
         for tries_left in (0..shared.settings.workers.tries).rev() {
             self.files.output.set_len(0).map_err(DeidError::io("work files"))?;
             self.files.scratch.set_len(0).map_err(DeidError::io("work files"))?;
-            let mut pseudonyms = key;
+            let mut pseudonyms = RouteKeys { site: key, domain };
             let mut desk = Desk::new(&mut pseudonyms, shared.settings.asks);
             let job = Job {
                 input_bytes: case.input_bytes,
@@ -222,6 +224,7 @@ impl Lane {
                 sop_class_uid: record.sop_class_uid.clone(),
                 sop_instance_uid: record.sop_instance_uid.clone(),
                 profile: route.profile.clone(),
+                places: domain.map(|domain| domain.places.clone()).unwrap_or_default(),
             };
             let (limit, number) = (shared.settings.object_timeout(), self.number);
             let judged = self.worker(policy)?.judge(job, &mut desk, limit, || shared.alive(number));
@@ -241,6 +244,7 @@ impl Lane {
                         record,
                         route,
                         key_version: key.version(),
+                        domain,
                         names: &policy.names,
                         given: &given,
                         most_bytes: shared.settings.workers.output_bytes,

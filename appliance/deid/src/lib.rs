@@ -14,6 +14,7 @@ pub mod judge;
 pub mod key;
 pub mod lane;
 pub mod ledger;
+pub mod linkage;
 pub mod manifest;
 pub mod monitor;
 pub mod policy;

@@ -4,9 +4,9 @@
 use std::{fs::File, io::Read as _};
 
 use gift_spool::IntakeRecord;
-use gift_wire::{Certificate, Manifest, ObjectId, Sha256Hex, WIRE_VERSION};
+use gift_wire::{Certificate, Linkage, Manifest, ObjectId, Sha256Hex, WIRE_VERSION};
 
-use crate::{ask::Given, judge::Names, protocol::Facts, release, route::Route, work::At};
+use crate::{ask::Given, judge::Names, linkage::Domain, protocol::Facts, release, route::Route, work::At};
 
 /// What a statement is checked against.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Ground<'a> {
     pub route: &'a Route,
     /// Version of the site key.
     pub key_version: u32,
+    /// The route's linkage domain.
+    pub domain: Option<&'a Domain>,
     /// Profiles and templates there are.
     pub names: &'a Names,
     /// Pseudonyms given out for this object.
@@ -66,6 +68,11 @@ impl Ground<'_> {
         if !self.names.profiles.contains(&self.route.profile) {
             return Err("profile");
         }
+        let linkage = match (self.given.linked(&facts.subject), self.domain) {
+            (false, _) => None,
+            (true, Some(domain)) => Some(Linkage { domain: domain.name.clone(), key_version: domain.key.version() }),
+            (true, None) => return Err("linkage"),
+        };
         let sha256 = release::sha256(output).map_err(|_| "output")?;
         let manifest = Manifest {
             version: WIRE_VERSION,
@@ -83,6 +90,7 @@ impl Ground<'_> {
                 input_digest: Sha256Hex::parse(self.input_digest).ok_or("digest")?,
                 profile: self.route.profile.clone(),
                 key_version: self.key_version,
+                linkage,
                 actions: facts.actions,
                 template: facts.template.clone(),
                 frames_proven: facts.frames_proven,

@@ -147,7 +147,7 @@ impl Monitor {
         let settings = &self.shared.settings;
         // Before it is read: a change in between shows as another one.
         self.seen = policy::signature(&settings.policy);
-        match Policy::load(&settings.policy, settings.limits, &settings.routes) {
+        match Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages) {
             Ok(policy) => {
                 events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
                 self.shared.set_policy(Some(policy));

@@ -22,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     judge::{Judge, Names},
+    linkage::LinkageSetting,
     route::Route,
     settings::ReadLimits,
 };
@@ -156,7 +157,7 @@ pub struct Policy {
     pub bytes: u64,
     /// What profiles and templates call themselves.
     pub names: Names,
-    /// Digest of all a verdict depends on: program, limits, routes, texts.
+    /// Digest of all a verdict depends on: program, limits, routes, linkage domains, texts.
     whole: String,
     /// Digest of what reading depends on: program and limits.
     reading: String,
@@ -167,7 +168,12 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError`].
-    pub fn load(root: &Path, limits: ReadLimits, routes: &[Route]) -> Result<Self, PolicyError> {
+    pub fn load(
+        root: &Path,
+        limits: ReadLimits,
+        routes: &[Route],
+        linkages: &[LinkageSetting],
+    ) -> Result<Self, PolicyError> {
         let texts = PolicyTexts::load(root, limits)?;
         let names = Judge::new(&texts).map_err(|error| PolicyError::Parse(error.to_string()))?.names();
         if let Some(route) = routes.iter().find(|route| !names.profiles.contains(&route.profile)) {
@@ -176,7 +182,7 @@ impl Policy {
         let hand = PolicyError::Hand;
         let json = serde_json::to_vec(&texts).map_err(|e| hand(e.into()))?;
         let reading = digest(&serde_json::to_vec(&(env!("CARGO_PKG_VERSION"), limits)).map_err(|e| hand(e.into()))?);
-        let routes = serde_json::to_vec(routes).map_err(|e| hand(e.into()))?;
+        let routes = serde_json::to_vec(&(routes, linkages)).map_err(|e| hand(e.into()))?;
         let whole = digest(&[reading.as_bytes(), digest(&routes).as_bytes(), digest(&json).as_bytes()].concat());
         Ok(Self { file: sealed(&json).map_err(hand)?, bytes: json.len() as u64, names, whole, reading })
     }
@@ -251,7 +257,7 @@ mod tests {
     #[test]
     fn the_repositorys_policy_parses_and_reaches_a_worker_unchanged_and_unchangeable() {
         let limits = ReadLimits::default();
-        let policy = Policy::load(&repository_policy(), limits, &[route("gift-default-1")]).unwrap();
+        let policy = Policy::load(&repository_policy(), limits, &[route("gift-default-1")], &[]).unwrap();
         let texts = PolicyTexts::read(&policy.file, policy.bytes).unwrap();
         assert_eq!(texts, PolicyTexts::load(&repository_policy(), limits).unwrap());
         assert!(policy.file.write_at(b"x", 0).is_err() && policy.file.set_len(0).is_err());
@@ -259,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_or_is_missing_is_no_policy() {
-        let load = |root: &Path, profile: &str| Policy::load(root, ReadLimits::default(), &[route(profile)]);
+        let load = |root: &Path, profile: &str| Policy::load(root, ReadLimits::default(), &[route(profile)], &[]);
         let broken = copy_of_policy();
         assert!(load(broken.path(), "gift-default-1").is_ok());
         assert!(matches!(load(broken.path(), "elsewhere"), Err(PolicyError::NoProfile(_))));
@@ -274,7 +280,7 @@ mod tests {
     #[test]
     fn a_changed_route_or_text_concerns_verdicts_of_policy_but_not_unreadable_bytes() {
         let root = copy_of_policy();
-        let load = |routes: &[Route]| Policy::load(root.path(), ReadLimits::default(), routes).unwrap();
+        let load = |routes: &[Route]| Policy::load(root.path(), ReadLimits::default(), routes, &[]).unwrap();
         let first = load(&[route("gift-default-1")]);
         let again = load(&[route("gift-default-1")]);
         let no_route = load(&[]);

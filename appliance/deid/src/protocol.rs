@@ -1,6 +1,6 @@
 //! What monitor and worker say to each other. Everything from the worker is a claim: the monitor checks it.
 
-use gift_deidentify::pseudonym::{Answer, Ask};
+use gift_deidentify::pseudonym::{Answer, Ask, Place};
 use gift_status::HoldReason;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,8 @@ pub struct Job {
     pub sop_instance_uid: String,
     /// Name of the profile.
     pub profile: String,
+    /// Where a national number of the route's linkage domain may stand; none without a domain.
+    pub places: Vec<Place>,
 }
 
 /// From the worker.

@@ -131,6 +131,7 @@ mod tests {
                 input_digest: Sha256Hex::parse(&"3d".repeat(32)).unwrap(),
                 profile: "p-1".into(),
                 key_version: 1,
+                linkage: None,
                 actions: [0; 6],
                 template: None,
                 frames_proven: 0,

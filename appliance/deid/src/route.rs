@@ -25,6 +25,8 @@ pub struct Route {
     /// Name of the site key.
     #[serde(default = "Route::default_key")]
     pub key: String,
+    /// Name of the linkage domain; without one, patients are those of the site.
+    pub linkage: Option<String>,
 }
 
 impl Route {
@@ -135,6 +137,7 @@ mod tests {
             project: project.into(),
             profile: "p".into(),
             key: Route::default_key(),
+            linkage: None,
         }
     }
 

@@ -9,7 +9,7 @@ use std::{
 use gift_service::SettingsError;
 use serde::{Deserialize, Serialize};
 
-use crate::{ask::AskLimits, route::Route, sandbox::Bounds};
+use crate::{ask::AskLimits, linkage::LinkageSetting, route::Route, sandbox::Bounds};
 
 /// Settings of the process, as read from its TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -56,7 +56,10 @@ pub struct Settings {
     /// The ledger.
     #[serde(default)]
     pub ledger: Ledger,
-    /// Site keys by name; a key that is not listed is the credential of that name.
+    /// Linkage domains that routes may name.
+    #[serde(default, rename = "linkage")]
+    pub linkages: Vec<LinkageSetting>,
+    /// Site and linkage keys by name; a key that is not listed is the credential of that name.
     #[serde(default, rename = "key")]
     pub keys: Vec<KeySetting>,
     /// Which object belongs to which project; the first that matches counts.
@@ -199,6 +202,15 @@ pub enum SettingsFault {
     /// Two keys of one name.
     #[error("two keys of the same name")]
     DoubleKey,
+    /// A domain without a place or with one that no issuer vouches for, or that is too large.
+    #[error("linkage {0}: 1 to 16 places, each with 1 to 16 issuers")]
+    Linkage(String),
+    /// Two domains of one name, or a route that names none of them.
+    #[error("a route's linkage must be the name of exactly one linkage domain")]
+    LinkageName,
+    /// One key in two roles.
+    #[error("a linkage key must not be the key of a route or of the quarantine")]
+    LinkageKey,
     /// Nobody could post.
     #[error("intake-writers must name at least one user")]
     NoWriter,
@@ -269,6 +281,27 @@ impl Settings {
         if !names.keys().chain(self.quarantine.key.as_deref().iter()).all(|name| is_name(name)) {
             return Err(SettingsFault::Name("key"));
         }
+        self.check_linkages()
+    }
+
+    fn check_linkages(&self) -> Result<(), SettingsFault> {
+        let own = self.quarantine.key.as_deref().unwrap_or(DEFAULT_KEY);
+        for linkage in &self.linkages {
+            if ![&linkage.name, &linkage.key].into_iter().all(|name| is_name(name)) {
+                return Err(SettingsFault::Name("linkage"));
+            }
+            if !linkage.is_possible() {
+                return Err(SettingsFault::Linkage(linkage.name.clone()));
+            }
+            if linkage.key == own || self.routes.iter().any(|route| route.key == linkage.key) {
+                return Err(SettingsFault::LinkageKey);
+            }
+        }
+        let count = |name: &str| self.linkages.iter().filter(|linkage| linkage.name == name).count();
+        let named = self.routes.iter().filter_map(|route| route.linkage.as_deref());
+        if !named.chain(self.linkages.iter().map(|l| l.name.as_str())).all(|name| count(name) == 1) {
+            return Err(SettingsFault::LinkageName);
+        }
         Ok(())
     }
 
@@ -333,11 +366,33 @@ mod tests {
         let sample = parse(SAMPLE).unwrap();
         let mut shown = parse(&uncommented()).unwrap();
         assert_ne!(uncommented(), SAMPLE);
+        assert_eq!(shown.routes[1].linkage.as_deref(), Some(shown.linkages[0].name.as_str()));
+        assert_eq!((shown.linkages[0].places.len(), shown.linkages[0].key.as_str()), (3, "linkage-key"));
+        shown.linkages.clear();
+        shown.routes[1].linkage = None;
         shown.keys.clear();
         shown.quarantine.key = None;
         assert_eq!(shown, sample);
         assert_eq!((sample.workers, sample.asks), (Workers::default(), AskLimits::default()));
         assert_eq!(sample.routes.len(), 2);
+    }
+
+    #[test]
+    fn a_linkage_domain_that_cannot_work_is_refused() {
+        let with = |from: &str, to: &str| {
+            let sample = uncommented();
+            assert!(sample.contains(from), "{from}");
+            parse(&sample.replacen(from, to, 1))
+        };
+        let nhs = "issuers = [\"NHS\", \"2.16.840.1.113883.2.1.4.1\"]";
+        assert!(matches!(with(nhs, "issuers = []"), Err(SettingsFault::Linkage(_))));
+        assert!(matches!(with("scheme = \"nhs\"", "scheme = \"passport\""), Err(SettingsFault::Form(_))));
+        assert!(matches!(
+            with("linkage = \"uk-be-fetal\"", "linkage = \"elsewhere\""),
+            Err(SettingsFault::LinkageName)
+        ));
+        assert!(matches!(with("name = \"uk-be-fetal\"", "name = \"UK\""), Err(SettingsFault::Name("linkage"))));
+        assert!(matches!(with("key = \"linkage-key\"", "key = \"site-key\""), Err(SettingsFault::LinkageKey)));
     }
 
     #[test]

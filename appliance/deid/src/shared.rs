@@ -22,9 +22,11 @@ use crate::{
     events,
     key::{DigestKey, KeyError, SiteKey},
     ledger::{Ledger, VerdictRow},
+    linkage::Domain,
     policy::Policy,
     quarantine::{HeldMeta, Quarantine, QuarantineError},
     queue::Queue,
+    route::Route,
     sandbox::Landlock,
     settings::Settings,
 };
@@ -36,6 +38,8 @@ pub struct Shared {
     pub settings: Settings,
     /// Site keys by name.
     pub keys: BTreeMap<String, SiteKey>,
+    /// Linkage domains by name.
+    pub domains: BTreeMap<String, Domain>,
     /// The key of the box's own: for digests of what no route names.
     pub own: SiteKey,
     /// Keys the digest of a fingerprint.
@@ -102,6 +106,15 @@ impl Shared {
     /// [`KeyError::Unknown`]: every key that a route names was loaded at start.
     pub fn key(&self, name: &str) -> Result<&SiteKey, DeidError> {
         self.keys.get(name).ok_or(DeidError::Key(KeyError::Unknown))
+    }
+
+    /// The linkage domain of `route`, when it is of one.
+    ///
+    /// # Errors
+    /// [`KeyError::Unknown`]: every domain that a route names was opened at start.
+    pub fn domain(&self, route: &Route) -> Result<Option<&Domain>, DeidError> {
+        let find = |name| self.domains.get(name).ok_or(DeidError::Key(KeyError::Unknown));
+        route.linkage.as_ref().map(find).transpose()
     }
 
     /// Asks for another look at what is held.

@@ -10,6 +10,7 @@ use crate::{
     events,
     key::{Credential, DigestKey, Purpose, SiteKey},
     ledger::Ledger,
+    linkage::Domain,
     policy::Policy,
     quarantine::{Quarantine, sealed::WrapKey},
     queue::Queue,
@@ -29,6 +30,7 @@ const SCAN: usize = 100_000;
 pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     let own = quarantine_credential(&settings)?;
     let keys = site_keys(&settings)?;
+    let domains = domains(&settings)?;
     let house = settings.house.clone();
     let in_house = |name: &str, make: fn(&Path) -> std::io::Result<()>| {
         let path = house.join(name);
@@ -54,10 +56,11 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     let recovered = depositor.recovered();
     events::recovered(recovered.posted, recovered.erased, recovered.damaged);
 
-    let policy = Policy::load(&settings.policy, settings.limits, &settings.routes)?;
+    let policy = Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages)?;
     events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
     let shared = Shared {
         keys,
+        domains,
         fingerprint_key: DigestKey::new(&own, Purpose::Fingerprint),
         own: SiteKey::new(&own),
         collector,
@@ -92,4 +95,11 @@ fn site_keys(settings: &Settings) -> Result<BTreeMap<String, SiteKey>, DeidError
         }
     }
     Ok(keys)
+}
+
+/// The linkage domains that routes name.
+fn domains(settings: &Settings) -> Result<BTreeMap<String, Domain>, DeidError> {
+    let named = |name: &str| settings.routes.iter().any(|route| route.linkage.as_deref() == Some(name));
+    let settings_of = settings.linkages.iter().filter(|linkage| named(&linkage.name));
+    settings_of.map(|l| Ok((l.name.clone(), Domain::new(l, &load(settings, &l.key)?)))).collect()
 }

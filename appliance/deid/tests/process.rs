@@ -67,6 +67,34 @@ fn each_object_goes_where_it_belongs_and_leaves_no_trace() {
     house.assert_no_trace(object::PLANTED);
 }
 
+/// Two hospitals of a linkage domain, and a third that has another linkage key: what each makes of the same patient's slice.
+#[test]
+fn a_patient_of_two_hospitals_is_one_subject_and_her_certificate_says_so() {
+    let key = |version: u32, digit: &str| format!("version = {version}\nkey = \"{}\"\n", digit.repeat(64));
+    let at = |linkage: &str| {
+        let mut house = House::new();
+        fs::write(house.path("credentials/linkage-key"), linkage).unwrap();
+        house.extra = "[[linkage]]\nname = \"uk-fetal\"\n[[linkage.place]]\nscheme = \"nhs\"\n\
+                       attribute = \"patient-id\"\nissuers = [\"\"]\n"
+            .into();
+        house.routes += "linkage = \"uk-fetal\"\n";
+        house.start();
+        house.deposit(ROUTED, &object::ct(1));
+        house.wait_until("released", |house| house.waiting() == 0);
+        assert!(house.stop().success());
+        house.assert_no_trace(object::PLANTED);
+        house.released().remove(0)
+    };
+    let (a, b, rotated) = (at(&key(2, "7")), at(&key(2, "7")), at(&key(3, "8")));
+    assert_eq!(a.manifest.subject, b.manifest.subject);
+    assert_ne!(a.manifest.subject, rotated.manifest.subject);
+    assert_ne!(a.manifest.study_instance_uid, b.manifest.study_instance_uid);
+    let linkage = |r: &support::Released| r.manifest.certificate.linkage.clone().map(|l| (l.domain, l.key_version));
+    assert_eq!(linkage(&a), Some(("uk-fetal".to_owned(), 2)));
+    assert_eq!(linkage(&rotated), Some(("uk-fetal".to_owned(), 3)));
+    assert_eq!(a.manifest.certificate.key_version, 1, "the site key's own version stays its own");
+}
+
 #[test]
 fn killed_at_any_instant_nothing_is_lost_and_a_repeat_is_the_same() {
     let mut house = House::new();

@@ -134,6 +134,7 @@ impl Bench {
             sop_class_uid: "1.2".into(),
             sop_instance_uid: "1.2.3".into(),
             profile: "p".into(),
+            places: Vec::new(),
         };
         child.judge(job, &mut Desk::new(&mut Echo, AskLimits::default()), limit, || ())
     }

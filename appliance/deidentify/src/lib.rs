@@ -13,5 +13,5 @@ pub mod profile;
 pub mod pseudonym;
 mod text;
 
-pub use engine::{Counts, DeidError, Fated, Profiled, deidentify, explain};
+pub use engine::{Counts, DeidError, Fated, Profiled, deidentify, deidentify_linked, explain};
 pub use identifiers::{Identifiers, Kept, LeakFree, LeakKind, ScanError};

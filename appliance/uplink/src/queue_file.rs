@@ -150,6 +150,7 @@ pub(crate) mod tests {
                 input_digest: Sha256Hex::parse(&"3d".repeat(32)).unwrap(),
                 profile: "gift-default-1".into(),
                 key_version: 1,
+                linkage: None,
                 actions: [0; 6],
                 template: None,
                 frames_proven: 0,

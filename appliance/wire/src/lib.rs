@@ -12,7 +12,7 @@ mod report;
 
 pub use enrolment::{EnrolRequest, EnrolResponse};
 pub use gift_status as status;
-pub use manifest::{Certificate, Manifest, ManifestError, ObjectId, Receipt, ReleaseItem, Sha256Hex};
+pub use manifest::{Certificate, Linkage, Manifest, ManifestError, ObjectId, Receipt, ReleaseItem, Sha256Hex};
 pub use report::HealthReport;
 
 /// Version of every type here; a peer refuses a version it does not know.

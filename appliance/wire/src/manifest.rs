@@ -59,6 +59,15 @@ pub enum ManifestError {
     Size,
 }
 
+/// That the subject is one of a linkage domain, whose sites give a person the same pseudonym.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Linkage {
+    /// Name of the domain.
+    pub domain: String,
+    /// Version of the linkage key.
+    pub key_version: u32,
+}
+
 /// How the object was made safe: one row of deid's ledger, free of PHI.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
@@ -66,8 +75,11 @@ pub struct Certificate {
     pub input_digest: Sha256Hex,
     /// Name and version of the profile.
     pub profile: String,
-    /// Version of the site key.
+    /// Version of the site key: of UIDs and tokens, and of the subject when it is not linked.
     pub key_version: u32,
+    /// Set when subject and dates are under a linkage key. Hubs that do not know it read past it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linkage: Option<Linkage>,
     /// Attributes per action code, in the order D Z X K C U.
     pub actions: [u32; 6],
     /// Name of the redaction template, when pixels were redacted.
@@ -134,7 +146,8 @@ impl Manifest {
         if ObjectId::parse(&self.subject).is_none() {
             return Err(ManifestError::Subject);
         }
-        let names = [Some(&self.project), Some(&self.certificate.profile), self.certificate.template.as_ref()];
+        let domain = self.certificate.linkage.as_ref().map(|linkage| &linkage.domain);
+        let names = [Some(&self.project), Some(&self.certificate.profile), self.certificate.template.as_ref(), domain];
         if !names.into_iter().flatten().all(|name| is_name(name)) {
             return Err(ManifestError::Name);
         }
@@ -216,6 +229,7 @@ mod tests {
                 input_digest: Sha256Hex::parse(&"3d".repeat(32)).unwrap(),
                 profile: "gift-default-1".into(),
                 key_version: 1,
+                linkage: None,
                 actions: [0; 6],
                 template: None,
                 frames_proven: 0,
@@ -229,7 +243,8 @@ mod tests {
     fn a_free_text_value_fits_nowhere_in_a_manifest() {
         assert_eq!(manifest().check(), Ok(()));
         let name = "Doe^Jane".to_owned();
-        let spoilt: [fn(&mut Manifest, String); 5] = [
+        let spoilt: [fn(&mut Manifest, String); 6] = [
+            |m, s| m.certificate.linkage = Some(Linkage { domain: s, key_version: 1 }),
             |m, s| m.project = s,
             |m, s| m.certificate.profile = s,
             |m, s| m.certificate.template = Some(s),
@@ -242,6 +257,18 @@ mod tests {
             assert!(m.check().is_err());
         }
         assert!(serde_json::from_str::<ObjectId>("\"Doe\"").is_err());
+    }
+
+    #[test]
+    fn what_is_not_linked_reads_as_before_and_what_is_linked_says_so() {
+        let json = |m: &Manifest| serde_json::to_string(m).unwrap();
+        let plain = manifest();
+        assert!(!json(&plain).contains("linkage"), "an older hub sees what it always saw");
+        assert_eq!(serde_json::from_str::<Manifest>(&json(&plain)).unwrap(), plain);
+        let mut linked = manifest();
+        linked.certificate.linkage = Some(Linkage { domain: "uk-fetal".into(), key_version: 2 });
+        assert_eq!(linked.check(), Ok(()));
+        assert_eq!(serde_json::from_str::<Manifest>(&json(&linked)).unwrap(), linked);
     }
 
     #[test]

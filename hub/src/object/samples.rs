@@ -161,6 +161,7 @@ pub fn manifest(number: u32, file: &[u8]) -> gift_wire::Manifest {
             input_digest: gift_wire::Sha256Hex::parse(&"ab".repeat(32)).unwrap(),
             profile: "gift-default-1".to_owned(),
             key_version: 1,
+            linkage: None,
             actions: [0; 6],
             template: None,
             frames_proven: 0,

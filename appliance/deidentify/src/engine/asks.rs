@@ -7,7 +7,7 @@ use dicom_core::{Tag, VR};
 use crate::dataset::{CharacterSet, DataSet, Element, Value};
 use crate::profile::rule::{Fate, fate};
 use crate::profile::{Profile, ProfileOption};
-use crate::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
+use crate::pseudonym::{Answer, Ask, NationalNumber, PseudonymError, Pseudonymise};
 
 use super::{SERIES_INSTANCE_UID, SOP_INSTANCE_UID, STUDY_INSTANCE_UID};
 
@@ -43,6 +43,31 @@ pub(super) fn is_instance_uid(tag: Tag, uid: &str) -> bool {
     !uid.is_empty() && (always || !STANDARD_ROOTS.iter().any(|root| uid.starts_with(root)))
 }
 
+/// Whose object it is.
+pub(super) enum Patient {
+    /// A patient of the site.
+    OfSite {
+        /// Issuer of Patient ID, empty when absent or not to count.
+        issuer: String,
+        /// Patient ID.
+        id: String,
+    },
+    /// A patient of the linkage domain.
+    Linked(NationalNumber),
+}
+
+impl Patient {
+    /// What is asked about the patient: the subject, then the date shift.
+    fn asks(self) -> [Ask; 2] {
+        match self {
+            Self::OfSite { issuer, id } => {
+                [Ask::Subject { issuer: issuer.clone(), id: id.clone() }, Ask::DateShift { issuer, id }]
+            }
+            Self::Linked(number) => [Ask::LinkedSubject(number.clone()), Ask::LinkedDateShift(number)],
+        }
+    }
+}
+
 /// Answers to everything that was asked.
 pub(crate) struct Answers {
     pub(super) subject: String,
@@ -56,15 +81,12 @@ impl Answers {
     pub(super) fn ask(
         ds: &DataSet,
         profile: &Profile,
-        issuer: &str,
-        id: &str,
+        patient: Patient,
         who: &mut dyn Pseudonymise,
     ) -> Result<Self, PseudonymError> {
         let mut gather = Gather { profile, uids: BTreeSet::new(), tokens: BTreeSet::new() };
         gather.level(ds, CharacterSet::default());
-        let patient = || (issuer.to_owned(), id.to_owned());
-        let ((issuer, id), (date_issuer, date_id)) = (patient(), patient());
-        let mut asks = vec![Ask::Subject { issuer, id }, Ask::DateShift { issuer: date_issuer, id: date_id }];
+        let mut asks = Vec::from(patient.asks());
         asks.extend(gather.uids.iter().cloned().map(Ask::Uid));
         let domain = |tag: &Tag| format!("{:04X}{:04X}", tag.0, tag.1);
         asks.extend(gather.tokens.iter().map(|(tag, value)| Ask::Text { domain: domain(tag), value: value.clone() }));

@@ -24,9 +24,9 @@ use dicom_core::Tag;
 use crate::dataset::{self, CharacterSet, DataSet, Element, OutputMeta, Sources, WriteError};
 use crate::identifiers::Identifiers;
 use crate::profile::{DocumentPolicy, IssuerPolicy, MissingIdPolicy, Profile, SopClass};
-use crate::pseudonym::{PseudonymError, Pseudonymise};
+use crate::pseudonym::{Found, Place, PseudonymError, Pseudonymise, find};
 use apply::{Apply, Mode};
-use asks::Answers;
+use asks::{Answers, Patient};
 pub use journal::Fated;
 use journal::Journal;
 
@@ -60,7 +60,8 @@ pub enum DeidError {
     /// A SOP class that shows a person recognisably.
     #[error("recognisable visual features")]
     RecognizableFeatures,
-    /// SOP class or instance, study or series UID is missing or not one value; or the Patient ID is longer than any.
+    /// SOP class or instance, study or series UID is missing or not one value; the Patient ID is longer than any; or two
+    /// different national numbers name the patient.
     #[error("identification missing, ambiguous or too long")]
     Inconsistent,
     /// It names more persons, numbers or dates than its output can be searched for.
@@ -182,7 +183,23 @@ pub fn deidentify(
     profile: &Profile,
     who: &mut dyn Pseudonymise,
 ) -> Result<Profiled, DeidError> {
-    Ok(run(data_set, transfer_syntax_uid, identifiers, profile, who, Journal::default())?.0)
+    deidentify_linked(data_set, transfer_syntax_uid, identifiers, profile, &[], who)
+}
+
+/// As [`deidentify`]; a patient whom a valid national number names in one of `places` has the pseudonym and the date shift that
+/// the number has in the linkage domain.
+///
+/// # Errors
+/// As [`deidentify`]; two different valid numbers are [`DeidError::Inconsistent`].
+pub fn deidentify_linked(
+    data_set: DataSet,
+    transfer_syntax_uid: &str,
+    identifiers: &Identifiers,
+    profile: &Profile,
+    places: &[Place],
+    who: &mut dyn Pseudonymise,
+) -> Result<Profiled, DeidError> {
+    Ok(run(data_set, transfer_syntax_uid, identifiers, profile, places, who, Journal::default())?.0)
 }
 
 /// As [`deidentify`], and says of each attribute what became of it and why.
@@ -196,7 +213,7 @@ pub fn explain(
     profile: &Profile,
     who: &mut dyn Pseudonymise,
 ) -> Result<(Profiled, Vec<Fated>), DeidError> {
-    run(data_set, transfer_syntax_uid, identifiers, profile, who, Journal::kept())
+    run(data_set, transfer_syntax_uid, identifiers, profile, &[], who, Journal::kept())
 }
 
 fn run(
@@ -204,6 +221,7 @@ fn run(
     transfer_syntax_uid: &str,
     identifiers: &Identifiers,
     profile: &Profile,
+    places: &[Place],
     who: &mut dyn Pseudonymise,
     journal: Journal,
 ) -> Result<(Profiled, Vec<Fated>), DeidError> {
@@ -227,21 +245,13 @@ fn run(
     one(SOP_INSTANCE_UID)?;
     one(SERIES_INSTANCE_UID)?;
     let study = one(STUDY_INSTANCE_UID)?;
-    let issuer = match profile.issuer() {
-        IssuerPolicy::AsStated => data_set.str(ISSUER_OF_PATIENT_ID).unwrap_or_default(),
-        IssuerPolicy::Site => String::new(),
+    let patient = match find(&data_set, places) {
+        Found::One(number) => Patient::Linked(number),
+        Found::Several => return Err(DeidError::Inconsistent),
+        Found::None => of_site(&data_set, profile, study)?,
     };
-    let (issuer, id) = match (data_set.str(PATIENT_ID), profile.missing_id()) {
-        (Some(id), _) => (issuer, id),
-        (None, MissingIdPolicy::Study) => (STUDY_ISSUER.to_owned(), study),
-        (None, MissingIdPolicy::Hold) => return Err(DeidError::NoPatientId),
-    };
-
-    if id.len().max(issuer.len()) > MAX_ID {
-        return Err(DeidError::Inconsistent);
-    }
     let had_performed_step = data_set.contains(PERFORMED_STEP);
-    let answers = Answers::ask(&data_set, profile, &issuer, &id, who)?;
+    let answers = Answers::ask(&data_set, profile, patient, who)?;
     let mut apply = Apply::new(profile, identifiers, &answers);
     apply.journal = journal;
     apply.level(&mut data_set, CharacterSet::default(), Mode::Root);
@@ -269,5 +279,24 @@ fn run(
     Ok((profiled, notes))
 }
 
+/// The patient under the site's key: issuer and Patient ID, or the study where there is none and the profile has it so.
+fn of_site(ds: &DataSet, profile: &Profile, study: String) -> Result<Patient, DeidError> {
+    let issuer = match profile.issuer() {
+        IssuerPolicy::AsStated => ds.str(ISSUER_OF_PATIENT_ID).unwrap_or_default(),
+        IssuerPolicy::Site => String::new(),
+    };
+    let (issuer, id) = match (ds.str(PATIENT_ID), profile.missing_id()) {
+        (Some(id), _) => (issuer, id),
+        (None, MissingIdPolicy::Study) => (STUDY_ISSUER.to_owned(), study),
+        (None, MissingIdPolicy::Hold) => return Err(DeidError::NoPatientId),
+    };
+    if id.len().max(issuer.len()) > MAX_ID {
+        return Err(DeidError::Inconsistent);
+    }
+    Ok(Patient::OfSite { issuer, id })
+}
+
+#[cfg(test)]
+mod linked_tests;
 #[cfg(test)]
 mod tests;

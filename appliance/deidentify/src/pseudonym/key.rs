@@ -8,17 +8,17 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::{Answer, Ask, PseudonymError, Pseudonymise};
+use super::{Answer, Ask, LinkageKey, PseudonymError, Pseudonymise};
 
 /// HKDF salt: separates these keys from whatever else is derived from the same secret.
-const SALT: &[u8] = b"gift-deidentify pseudonyms v1";
+pub(super) const SALT: &[u8] = b"gift-deidentify pseudonyms v1";
 /// Largest shift of a date, days; every number of days from one to this, back or forth, is equally likely.
 const MAX_SHIFT_DAYS: i32 = 365;
 /// Longest value of a question, bytes.
 const MAX_VALUE: usize = 1 << 16;
 
 /// A derived key.
-type Subkey = Zeroizing<[u8; 32]>;
+pub(super) type Subkey = Zeroizing<[u8; 32]>;
 
 /// The secret of one site (or linkage domain) and its version. No `Clone`, no `Serialize`, a silent `Debug`, wiped when
 /// dropped.
@@ -40,14 +40,7 @@ impl std::fmt::Debug for PseudonymKey {
 impl PseudonymKey {
     /// Derives the separate keys from the site's 256-bit secret. The caller keeps and wipes its own copy of the secret.
     pub fn new(secret: &[u8; 32], version: u32) -> Self {
-        let hkdf = Hkdf::<Sha256>::new(Some(SALT), secret);
-        let derive = |label: &[u8]| {
-            let mut key = Subkey::default();
-            // Unwrap safety: expand fails only above 255 × 32 bytes.
-            #[allow(clippy::expect_used, reason = "constant length")]
-            hkdf.expand(label, key.as_mut_slice()).expect("32 bytes are within HKDF's range");
-            key
-        };
+        let derive = |label: &[u8]| derive(secret, label);
         Self {
             version,
             patient: derive(b"patient"),
@@ -69,7 +62,7 @@ impl PseudonymKey {
     }
 
     fn subject(&self, issuer: &str, id: &str) -> String {
-        hex::encode(&mac(&self.patient, &[issuer, id])[..16])
+        pseudonym(&self.patient, &[issuer, id])
     }
 
     /// 2.25.‹128-bit HMAC in decimal›, with the version (8) and variant bits of a UUID (PS3.5 B.2, RFC 9562 §5.8).
@@ -83,17 +76,62 @@ impl PseudonymKey {
     }
 
     fn date_shift(&self, issuer: &str, id: &str) -> i32 {
-        let digest = mac(&self.date, &[issuer, id]);
-        let mut bits = [0; 16];
-        bits.copy_from_slice(&digest[..16]);
-        // 2^128 mod 730 values are favoured by 2^-118: no one can tell.
-        let n = (u128::from_be_bytes(bits) % (2 * MAX_SHIFT_DAYS as u128)) as i32;
-        if n < MAX_SHIFT_DAYS { n - MAX_SHIFT_DAYS } else { n - MAX_SHIFT_DAYS + 1 }
+        shift(&self.date, &[issuer, id])
     }
 
     fn text(&self, domain: &str, value: &str) -> String {
-        hex::encode(&mac(&self.text, &[domain, value])[..16])
+        pseudonym(&self.text, &[domain, value])
     }
+
+    /// Answers all of `asks`, in order: patients that a national number names under `linkage`, everything else under this key.
+    ///
+    /// # Errors
+    /// [`PseudonymError::Refused`] for a value that is empty or too long, and for a national number when there is no linkage.
+    pub fn answer(&self, linkage: Option<&LinkageKey>, asks: &[Ask]) -> Result<Vec<Answer>, PseudonymError> {
+        let fits = |texts: &[&String]| texts.iter().all(|t| t.len() <= MAX_VALUE);
+        let linkage = || linkage.ok_or(PseudonymError::Refused);
+        asks.iter()
+            .map(|ask| match ask {
+                Ask::Subject { issuer, id } if !id.is_empty() && fits(&[issuer, id]) => {
+                    Ok(Answer::Subject(self.subject(issuer, id)))
+                }
+                Ask::DateShift { issuer, id } if !id.is_empty() && fits(&[issuer, id]) => {
+                    Ok(Answer::DateShift(self.date_shift(issuer, id)))
+                }
+                Ask::LinkedSubject(number) => Ok(Answer::Subject(linkage()?.subject(number))),
+                Ask::LinkedDateShift(number) => Ok(Answer::DateShift(linkage()?.date_shift(number))),
+                Ask::Uid(uid) if !uid.is_empty() && fits(&[uid]) => Ok(Answer::Uid(self.uid(uid))),
+                Ask::Text { domain, value } if fits(&[domain, value]) => Ok(Answer::Text(self.text(domain, value))),
+                _ => Err(PseudonymError::Refused),
+            })
+            .collect()
+    }
+}
+
+/// The key that HKDF separates by `label` from a 256-bit secret.
+pub(super) fn derive(secret: &[u8; 32], label: &[u8]) -> Subkey {
+    let mut key = Subkey::default();
+    // Unwrap safety: expand fails only above 255 × 32 bytes.
+    #[allow(clippy::expect_used, reason = "constant length")]
+    Hkdf::<Sha256>::new(Some(SALT), secret)
+        .expand(label, key.as_mut_slice())
+        .expect("32 bytes are within HKDF's range");
+    key
+}
+
+/// 128 bits of an HMAC over the parts, as 32 hexadecimal digits.
+pub(super) fn pseudonym(key: &Subkey, parts: &[&str]) -> String {
+    hex::encode(&mac(key, parts)[..16])
+}
+
+/// A shift of 1 to [`MAX_SHIFT_DAYS`] days, back or forth, from an HMAC over the parts.
+pub(super) fn shift(key: &Subkey, parts: &[&str]) -> i32 {
+    let digest = mac(key, parts);
+    let mut bits = [0; 16];
+    bits.copy_from_slice(&digest[..16]);
+    // 2^128 mod 730 values are favoured by 2^-118: no one can tell.
+    let n = (u128::from_be_bytes(bits) % (2 * MAX_SHIFT_DAYS as u128)) as i32;
+    if n < MAX_SHIFT_DAYS { n - MAX_SHIFT_DAYS } else { n - MAX_SHIFT_DAYS + 1 }
 }
 
 fn hmac(key: &Subkey) -> Hmac<Sha256> {
@@ -133,16 +171,22 @@ impl InputDigest {
     }
 }
 
-/// Answers from the key itself.
+/// Answers from the keys themselves.
 #[derive(Debug)]
 pub struct KeyedPseudonymiser {
     key: PseudonymKey,
+    linkage: Option<LinkageKey>,
 }
 
 impl KeyedPseudonymiser {
-    /// Answers from `key`.
+    /// Answers from `key`, and for no national number.
     pub fn new(key: PseudonymKey) -> Self {
-        Self { key }
+        Self { key, linkage: None }
+    }
+
+    /// Answers from `key`, and for national numbers from `linkage`.
+    pub fn linked(key: PseudonymKey, linkage: LinkageKey) -> Self {
+        Self { key, linkage: Some(linkage) }
     }
 
     /// The key.
@@ -153,20 +197,7 @@ impl KeyedPseudonymiser {
 
 impl Pseudonymise for KeyedPseudonymiser {
     fn answer(&mut self, asks: &[Ask]) -> Result<Vec<Answer>, PseudonymError> {
-        let fits = |texts: &[&String]| texts.iter().all(|t| t.len() <= MAX_VALUE);
-        asks.iter()
-            .map(|ask| match ask {
-                Ask::Subject { issuer, id } if !id.is_empty() && fits(&[issuer, id]) => {
-                    Ok(Answer::Subject(self.key.subject(issuer, id)))
-                }
-                Ask::DateShift { issuer, id } if !id.is_empty() && fits(&[issuer, id]) => {
-                    Ok(Answer::DateShift(self.key.date_shift(issuer, id)))
-                }
-                Ask::Uid(uid) if !uid.is_empty() && fits(&[uid]) => Ok(Answer::Uid(self.key.uid(uid))),
-                Ask::Text { domain, value } if fits(&[domain, value]) => Ok(Answer::Text(self.key.text(domain, value))),
-                _ => Err(PseudonymError::Refused),
-            })
-            .collect()
+        self.key.answer(self.linkage.as_ref(), asks)
     }
 }
 

@@ -2,10 +2,20 @@
 //!
 //! The worker that parses an object holds no key. It collects all its questions about that object and puts them at once
 //! ([`Pseudonymise::answer`]); in the monitor, [`KeyedPseudonymiser`] answers from the site's key.
+//!
+//! Sites of one *linkage domain* share a second key ([`LinkageKey`]). It answers for patients that a valid national number
+//! names, and for nothing else: UIDs and texts are always under the site's key.
 
 mod key;
+mod linkage;
+mod national;
+mod place;
 
 pub use key::{InputDigest, KeyedPseudonymiser, PseudonymKey};
+pub use linkage::LinkageKey;
+pub use national::{NationalNumber, NotNational, Scheme};
+pub use place::{Attribute, Place};
+pub(crate) use place::{Found, find};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +38,10 @@ pub enum Ask {
         /// As for `Subject`.
         id: String,
     },
+    /// Pseudonym of a patient across the sites of a linkage domain.
+    LinkedSubject(NationalNumber),
+    /// Date shift of such a patient, days: the same at every site.
+    LinkedDateShift(NationalNumber),
     /// A keyed token for a text value (device serial number, accession number …), separated by `domain`.
     Text {
         /// What kind of value; closed list of the profile engine.

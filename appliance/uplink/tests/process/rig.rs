@@ -206,6 +206,7 @@ pub(crate) fn manifest(seed: u32, sha256: &str, size: u64) -> Manifest {
             input_digest: Sha256Hex::parse(&"3d".repeat(32)).unwrap(),
             profile: "gift-default-1".into(),
             key_version: 1,
+            linkage: None,
             actions: [0; 6],
             template: None,
             frames_proven: 0,

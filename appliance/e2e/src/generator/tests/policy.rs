@@ -34,6 +34,7 @@ fn judged(judge: &Judge, object: &Generated) -> (Expectation, Option<String>, Ve
         sop_class_uid: object.sop_class.into(),
         sop_instance_uid: object.sop_instance.clone(),
         profile: "gift-default-1".into(),
+        places: Vec::new(),
     };
     let mut line = KeyedPseudonymiser::new(PseudonymKey::new(&[7; 32], 1));
     let files = Files { input: &input, output: &output, scratch: &scratch };

@@ -1,0 +1,207 @@
+//! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes.
+//!
+//! May touch: the files it is given. May not touch: any network; it opens no socket, and replaces no file.
+//! A compromise of the machine it runs on yields the keys it is given there: use one that is never online, and the recovered
+//! key's file only as long as it is needed.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
+
+use std::{
+    io::{IsTerminal as _, stdin},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand, ValueEnum};
+use gift_deid::key::Credential;
+use gift_deidentify::pseudonym::Scheme;
+use gift_keys::{
+    files, label,
+    share::{self, Share},
+    wrap,
+};
+use zeroize::Zeroizing;
+
+/// Keys of sites and linkage domains, offline.
+#[derive(Debug, Parser)]
+#[command(name = "gift-keys", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a key file, of a site or of a linkage domain. Prints the key's identifier, which is no secret.
+    Make {
+        /// The file to make.
+        file: PathBuf,
+        /// Version of the key: one more than the last when a key is replaced. Another key gives other pseudonyms.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        version: u32,
+    },
+    /// Print the identifier and the version of a key file.
+    Id {
+        /// The key file.
+        file: PathBuf,
+    },
+    /// Share a key out: N share files, of which any K give it back.
+    Escrow {
+        /// The key file.
+        file: PathBuf,
+        /// How many holders.
+        #[arg(long, value_name = "N")]
+        shares: u8,
+        /// How many of them together recover the key.
+        #[arg(long, value_name = "K")]
+        threshold: u8,
+        /// Where the share files go: share-1.txt and so on.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
+    },
+    /// Recover a key file from K share files.
+    Recover {
+        /// The share files.
+        #[arg(required = true)]
+        shares: Vec<PathBuf>,
+        /// The key file to make.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Make a box's identity, to which keys are wrapped. Prints its public key.
+    BoxIdentity {
+        /// The file to make; it never leaves the box.
+        file: PathBuf,
+    },
+    /// Wrap a key to a box, so that only that box reads it.
+    Wrap {
+        /// The key file.
+        file: PathBuf,
+        /// The box's public key (age1…).
+        #[arg(long, value_name = "PUBLIC_KEY")]
+        to: String,
+        /// The wrapped key to make.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Unwrap a key on its box.
+    Unwrap {
+        /// The wrapped key.
+        file: PathBuf,
+        /// The box's identity.
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+        /// Identifier of the key that is expected (`gift-keys id`), from another source than the wrapped key.
+        #[arg(long, value_name = "ID")]
+        expect: String,
+        /// The key file to make.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Print one patient's subject pseudonym. Standard input says who: with --site-key two lines, Issuer of Patient ID (may be
+    /// empty) and Patient ID; with --linkage-key one line, the national number.
+    Label {
+        /// The site's key file.
+        #[arg(long, value_name = "FILE", conflicts_with = "linkage_key", required_unless_present = "linkage_key")]
+        site_key: Option<PathBuf>,
+        /// The linkage domain's key file.
+        #[arg(long, value_name = "FILE", requires = "scheme")]
+        linkage_key: Option<PathBuf>,
+        /// Whose national number.
+        #[arg(long, conflicts_with = "site_key")]
+        scheme: Option<SchemeName>,
+    },
+}
+
+/// Names of [`Scheme`].
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemeName {
+    /// NHS number.
+    Nhs,
+    /// Belgian national number.
+    Belgium,
+}
+
+impl From<SchemeName> for Scheme {
+    fn from(name: SchemeName) -> Self {
+        match name {
+            SchemeName::Nhs => Self::Nhs,
+            SchemeName::Belgium => Self::Belgium,
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    // No dump of this process and no swap of what it holds would be better still: run it on a machine without either.
+    match Arguments::parse().verb {
+        Verb::Make { file, version } => {
+            let key = Credential::fresh(version)?;
+            key.save(&file)?;
+            print_id(&key);
+        }
+        Verb::Id { file } => print_id(&Credential::load(&file)?),
+        Verb::Escrow { file, shares, threshold, out } => escrow(&file, shares, threshold, &out)?,
+        Verb::Recover { shares, out } => recover(&shares, &out)?,
+        Verb::BoxIdentity { file } => {
+            let (text, public) = wrap::box_identity();
+            files::write(&file, &text)?;
+            println!("{public}");
+        }
+        Verb::Wrap { file, to, out } => {
+            let key = Credential::load(&file)?;
+            files::write(&out, &wrap::wrap(&key, &to)?)?;
+            print_id(&key);
+        }
+        Verb::Unwrap { file, identity, expect, out } => {
+            let key = wrap::unwrap(&files::read(&file)?, &files::read(&identity)?, &expect)?;
+            key.save(&out)?;
+            print_id(&key);
+        }
+        Verb::Label { site_key, linkage_key, scheme } => {
+            let label = match (site_key, linkage_key, scheme) {
+                (Some(file), None, None) => {
+                    let key = Credential::load(&file)?;
+                    label::of_site(&key, &asked("Issuer of Patient ID, then Patient ID, one a line, then Ctrl-D")?)?
+                }
+                (None, Some(file), Some(scheme)) => {
+                    let key = Credential::load(&file)?;
+                    label::linked(&key, scheme.into(), &asked("the national number, then Ctrl-D")?)?
+                }
+                _ => anyhow::bail!("--site-key FILE, or --linkage-key FILE and --scheme"),
+            };
+            println!("{label}");
+        }
+    }
+    Ok(())
+}
+
+fn print_id(key: &Credential) {
+    println!("key {} version {}", key.identifier(), key.version);
+}
+
+fn escrow(file: &Path, shares: u8, threshold: u8, out: &Path) -> Result<()> {
+    let key = Credential::load(file)?;
+    for share in share::split(&key, shares, threshold)? {
+        files::write(&out.join(format!("share-{}.txt", share.index)), &share.to_text())?;
+    }
+    print_id(&key);
+    Ok(())
+}
+
+fn recover(paths: &[PathBuf], out: &Path) -> Result<()> {
+    let read = |(at, path): (usize, &PathBuf)| {
+        Share::from_text(&files::read(path)?, at + 1).with_context(|| path.display().to_string())
+    };
+    let shares: Vec<Share> = paths.iter().enumerate().map(read).collect::<Result<_>>()?;
+    let key = share::join(&shares)?;
+    key.save(out)?;
+    print_id(&key);
+    Ok(())
+}
+
+/// Standard input; a person at a terminal is told what is expected.
+fn asked(what: &str) -> Result<Zeroizing<String>> {
+    if stdin().is_terminal() {
+        eprintln!("{what}:");
+    }
+    files::bounded(&mut stdin().lock()).context("standard input")
+}
