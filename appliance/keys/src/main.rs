@@ -1,8 +1,8 @@
 //! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes.
 //!
 //! May touch: the files it is given. May not touch: any network; it opens no socket, and replaces no file.
-//! A compromise of the machine it runs on yields the keys it is given there: use one that is never online, and the recovered
-//! key's file only as long as it is needed.
+//! A compromise of the machine it runs on yields the keys it is given there: use one that is never online, has no swap and
+//! keeps no core dumps, and erase a recovered key's file as soon as it is wrapped.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
 
 use std::{
@@ -131,7 +131,6 @@ impl From<SchemeName> for Scheme {
 }
 
 fn main() -> Result<()> {
-    // No dump of this process and no swap of what it holds would be better still: run it on a machine without either.
     match Arguments::parse().verb {
         Verb::Make { file, version } => {
             let key = Credential::fresh(version)?;
