@@ -14,6 +14,10 @@ pub(crate) fn binaries(root: &Path) -> Result<PathBuf> {
     for package in SHIPPED.iter().chain(&["gift-e2e"]) {
         run(cargo(root).args(["build", "--quiet", "-p", package, "--bins"]))?;
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("debug"))
+    Ok(target(root).join("debug"))
+}
+
+/// Where cargo builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

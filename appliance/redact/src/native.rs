@@ -51,6 +51,21 @@ impl Clean {
         if value & self.sign != 0 { value | self.above } else { value }
     }
 
+    /// True when [`Self::apply`] would change nothing. All samples of a line are looked at, so that vector instructions can.
+    fn is_applied(self, bytes: &[u8]) -> bool {
+        match self.width {
+            1 => bytes.iter().fold(true, |all, b| all & (self.sample(u32::from(*b)) as u8 == *b)),
+            2 => bytes.as_chunks::<2>().0.iter().fold(true, |all, b| {
+                let sample = u16::from_le_bytes(*b);
+                all & (self.sample(u32::from(sample)) as u16 == sample)
+            }),
+            _ => bytes.as_chunks::<4>().0.iter().fold(true, |all, b| {
+                let sample = u32::from_le_bytes(*b);
+                all & (self.sample(sample) == sample)
+            }),
+        }
+    }
+
     fn apply(self, bytes: &mut [u8]) {
         match self.width {
             1 => bytes.iter_mut().for_each(|b| *b = self.sample(u32::from(*b)) as u8),
@@ -134,6 +149,17 @@ impl<'m> Native<'m> {
 
     fn spans(&self, line: u32, spans: &mut Vec<(u32, u32)>) {
         self.mask.spans(line % self.rows, self.unit_px, 1, spans);
+    }
+
+    /// True when the mask has a pixel of line `line` of a frame. `spans` is scratch space.
+    pub(crate) fn is_masked(&self, line: u32, spans: &mut Vec<(u32, u32)>) -> bool {
+        self.spans(line, spans);
+        !spans.is_empty()
+    }
+
+    /// True when no unused bit of a line is set (or, above a negative value, clear).
+    pub(crate) fn is_clean(&self, bytes: &[u8]) -> bool {
+        self.clean.is_none_or(|clean| clean.is_applied(bytes))
     }
 
     /// Redacts line `line` (of its frame) in place. `spans` is scratch space.

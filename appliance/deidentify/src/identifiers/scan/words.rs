@@ -1,0 +1,220 @@
+//! Finding patterns by the words of four bytes that they begin with or cover.
+//!
+//! A word that some pattern can put at a place is rare, so one look-up a word in a bitmap that fits the first-level cache decides
+//! almost always; the exact comparison follows. ASCII letters match in either case: bit 5 is set in words and patterns alike before
+//! the look-up.
+//!
+//! In text every byte may begin a match, so each is looked at ([`Words::find_in_text`]). In bulk only long patterns are looked for:
+//! a match of at least seven bytes covers one whole aligned word of four, whichever way it lies, so aligned words are enough
+//! ([`Words::find_in_bulk`]). Most pixels are no characters; whole lines of words without one are passed over by their range
+//! alone, in a form that the compiler makes vector instructions of.
+
+use super::Pattern;
+
+/// Shortest pattern of which every match covers an aligned word.
+pub(super) const MIN_BULK_PATTERN: usize = 7;
+/// Bytes of a word.
+const WORD: usize = 4;
+/// Bits of the bitmap's index.
+const INDEX_BITS: u32 = 16;
+/// ASCII upper and lower case differ in this bit, here of each byte.
+const CASE: u32 = 0x2020_2020;
+/// Bytes whose range is looked at together: a line of the cache.
+const LINE: usize = 64;
+const EACH: u32 = 0x0101_0101;
+const HIGH: u32 = 0x8080_8080;
+
+/// A word of a pattern.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// With [`CASE`] set.
+    word: u32,
+    /// Ordinal of the pattern.
+    pattern: u32,
+    /// Where the word stands in it.
+    offset: u32,
+}
+
+/// Patterns by some of their words.
+pub(super) struct Words {
+    bitmap: Vec<u64>,
+    /// Ascending by word.
+    entries: Vec<Entry>,
+    /// Range of the bytes of the words, for [`Range`].
+    range: Range,
+}
+
+/// Bytes from `least` to `greatest`, as two tests on the four bytes of a word. A byte below 80H fails the first when less than
+/// `least` (which is at most 80H), a byte fails the second when more than `greatest`; from 80H nothing fails it.
+#[derive(Clone, Copy)]
+struct Range {
+    least: u32,
+    headroom: u32,
+    high: u32,
+}
+
+impl Range {
+    fn of(least: u8, greatest: u8) -> Self {
+        let (least, high) = (u32::from(least.min(0x80)), if greatest < 0x80 { HIGH } else { 0 });
+        Self { least: least * EACH, headroom: u32::from(0x7F - greatest.min(0x7F)) * EACH, high }
+    }
+
+    /// True when some byte of the word is outside.
+    #[inline(always)]
+    fn excludes(self, word: u32) -> bool {
+        let below = word.wrapping_sub(self.least) & !word & HIGH;
+        let above = ((word & !HIGH).wrapping_add(self.headroom) | word) & self.high;
+        below | above != 0
+    }
+}
+
+fn index(word: u32) -> usize {
+    (word.wrapping_mul(0x9E37_79B1) >> (32 - INDEX_BITS)) as usize
+}
+
+fn word_of(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+impl Words {
+    /// By the first word of each pattern, all of which have at least four bytes.
+    pub(super) fn of_text(patterns: &[Pattern]) -> Self {
+        Self::new(patterns, 1, |_| true)
+    }
+
+    /// By the four words that a match may cover, of patterns that `wanted` chooses and that are long enough.
+    pub(super) fn of_bulk(patterns: &[Pattern], wanted: impl Fn(&Pattern) -> bool) -> Self {
+        Self::new(patterns, WORD, |pattern| wanted(pattern) && pattern.bytes.len() >= MIN_BULK_PATTERN)
+    }
+
+    fn new(patterns: &[Pattern], ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
+        let mut entries = Vec::with_capacity(patterns.len() * ways);
+        let mut bitmap = vec![0; 1 << (INDEX_BITS - 6)];
+        let (mut least, mut greatest) = (u8::MAX, 0);
+        for (number, pattern) in (0..).zip(patterns).filter(|(_, pattern)| wanted(pattern)) {
+            for (offset, bytes) in (0..).zip(pattern.bytes.windows(WORD).take(ways)) {
+                for byte in bytes {
+                    least = least.min(byte.to_ascii_uppercase()).min(*byte);
+                    greatest = greatest.max(byte.to_ascii_lowercase()).max(*byte);
+                }
+                let word = word_of(bytes) | CASE;
+                entries.push(Entry { word, pattern: number, offset });
+                let at = index(word);
+                bitmap[at / 64] |= 1 << (at % 64);
+            }
+        }
+        entries.sort_unstable_by_key(|entry| entry.word);
+        Self { bitmap, entries, range: Range::of(least, greatest) }
+    }
+
+    /// True when there is nothing to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What `judge` makes of the first match in `bytes` that it makes something of. It gets the pattern's ordinal and the start.
+    pub(super) fn find_in_text<T>(
+        &self,
+        patterns: &[Pattern],
+        bytes: &[u8],
+        mut judge: impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        bytes
+            .windows(WORD)
+            .enumerate()
+            .find_map(|(at, window)| self.at(patterns, bytes, word_of(window), at, &mut judge))
+    }
+
+    /// The same for bulk.
+    pub(super) fn find_in_bulk<T>(
+        &self,
+        patterns: &[Pattern],
+        bytes: &[u8],
+        mut judge: impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let (lines, rest) = bytes.as_chunks::<LINE>();
+        let mut words = |from: usize, line: &[u8]| {
+            let words = line.as_chunks::<WORD>().0.iter().enumerate();
+            words
+                .into_iter()
+                .find_map(|(n, word)| self.at(patterns, bytes, u32::from_le_bytes(*word), from + n * WORD, &mut judge))
+        };
+        for (number, line) in lines.iter().enumerate() {
+            let mut candidates = false;
+            for word in line.as_chunks::<WORD>().0 {
+                candidates |= !self.range.excludes(u32::from_le_bytes(*word));
+            }
+            if candidates && let Some(found) = words(number * LINE, line) {
+                return Some(found);
+            }
+        }
+        words(bytes.len() - rest.len(), rest)
+    }
+
+    /// What `judge` makes of the matches that have `word` at `at`.
+    #[inline(always)]
+    fn at<T>(
+        &self,
+        patterns: &[Pattern],
+        bytes: &[u8],
+        word: u32,
+        at: usize,
+        judge: &mut impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        let word = word | CASE;
+        let bit = index(word);
+        if self.bitmap[bit / 64] >> (bit % 64) & 1 == 0 {
+            return None;
+        }
+        self.compare(patterns, bytes, word, at, judge)
+    }
+
+    #[cold]
+    fn compare<T>(
+        &self,
+        patterns: &[Pattern],
+        bytes: &[u8],
+        word: u32,
+        at: usize,
+        judge: &mut impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        let first = self.entries.partition_point(|entry| entry.word < word);
+        self.entries[first..].iter().take_while(|entry| entry.word == word).find_map(|entry| {
+            let pattern = &patterns[entry.pattern as usize];
+            let start = at.checked_sub(entry.offset as usize)?;
+            let found = bytes.get(start..start + pattern.bytes.len())?;
+            found.eq_ignore_ascii_case(&pattern.bytes).then(|| judge(pattern, start))?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_excludes_what_is_outside_and_nothing_else() {
+        for (least, greatest) in [(0x20, 0x7A), (0x2E, 0x39), (0, 0xFF), (0x41, 0xFE), (0x90, 0xF0), (0x1B, 0x7F)] {
+            let range = Range::of(least, greatest);
+            for byte in 0..=u8::MAX {
+                for place in 0..4 {
+                    let mut word = [least.midpoint(greatest); 4];
+                    word[place] = byte;
+                    if (least..=greatest).contains(&byte) {
+                        assert!(!range.excludes(u32::from_le_bytes(word)), "{least}..={greatest}: {byte} at {place}");
+                    }
+                    // The tests know no difference between bytes from 80H.
+                    if byte < least.min(0x80) || byte > greatest && greatest < 0x80 {
+                        assert!(range.excludes(u32::from_le_bytes(word)), "{least}..={greatest}: {byte} at {place}");
+                    }
+                }
+            }
+        }
+    }
+}
