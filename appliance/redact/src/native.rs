@@ -53,16 +53,23 @@ impl Clean {
 
     /// True when [`Self::apply`] would change nothing. All samples of a line are looked at, so that vector instructions can.
     fn is_applied(self, bytes: &[u8]) -> bool {
-        match self.width {
-            1 => bytes.iter().fold(true, |all, b| all & (self.sample(u32::from(*b)) as u8 == *b)),
-            2 => bytes.as_chunks::<2>().0.iter().fold(true, |all, b| {
-                let sample = u16::from_le_bytes(*b);
-                all & (self.sample(u32::from(sample)) as u16 == sample)
-            }),
-            _ => bytes.as_chunks::<4>().0.iter().fold(true, |all, b| {
-                let sample = u32::from_le_bytes(*b);
-                all & (self.sample(sample) == sample)
-            }),
+        if self.sign == 0 {
+            let unused = !self.value;
+            return match self.width {
+                1 => bytes.iter().fold(0, |set, b| set | b) & unused as u8 == 0,
+                2 => bytes.as_chunks().0.iter().fold(0, |set, b| set | u16::from_le_bytes(*b)) & unused as u16 == 0,
+                _ => bytes.as_chunks().0.iter().fold(0, |set, b| set | u32::from_le_bytes(*b)) & unused == 0,
+            };
+        }
+        let changed = |sample: u32| sample ^ self.sample(sample);
+        0 == match self.width {
+            1 => bytes.iter().fold(0, |set, b| set | u32::from(changed(u32::from(*b)) as u8)),
+            2 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .fold(0, |set, b| set | u32::from(changed(u32::from(u16::from_le_bytes(*b))) as u16)),
+            _ => bytes.as_chunks().0.iter().fold(0, |set, b| set | changed(u32::from_le_bytes(*b))),
         }
     }
 

@@ -20,7 +20,7 @@ mod words;
 
 use std::collections::BTreeSet;
 
-use encoding_rs::Encoding;
+use encoding_rs::{EncoderResult, Encoding};
 
 use stream::{Piece, Stream};
 use words::Words;
@@ -50,7 +50,7 @@ const FRAGMENT_HEADS: [usize; 2] = [2 << 10, 16 << 10];
 const PLACEHOLDER_YEAR: i32 = 1900;
 
 /// What was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeakKind {
     /// Part of a person's name.
     Name,
@@ -137,29 +137,27 @@ enum Edge {
     Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Its bytes stand in [`Patterns`].
+#[derive(Debug, Clone, Copy)]
 struct Pattern {
-    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
     /// Bytes per character: neighbours are looked at in steps of it.
     unit: u8,
     edge: Edge,
-    kind: u8,
+    kind: LeakKind,
 }
 
-const KINDS: [LeakKind; 7] = [
-    LeakKind::Name,
-    LeakKind::Number,
-    LeakKind::Contact,
-    LeakKind::Institution,
-    LeakKind::Device,
-    LeakKind::BirthDate,
-    LeakKind::Uid,
-];
+impl Pattern {
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
 
 /// A scan under way: first everything that is written goes by ([`Self::written`]), then the file is looked at
 /// ([`Self::finish`]).
 pub struct LeakScan {
-    patterns: Vec<Pattern>,
+    patterns: Patterns,
     everywhere: Words,
     in_bulk: Words,
     stream: Stream,
@@ -190,17 +188,17 @@ impl Identifiers {
     /// The same for a file that is yet to be written.
     pub fn leak_scan(&self, kept: Kept) -> LeakScan {
         let patterns = self.patterns(kept);
-        let longest = patterns.iter().map(|p| p.bytes.len()).max().unwrap_or(0);
+        let longest = patterns.list.iter().map(Pattern::len).max().unwrap_or(0);
         LeakScan {
             everywhere: Words::of_text(&patterns),
-            in_bulk: Words::of_bulk(&patterns, |p| p.bytes.len() >= BULK_PATTERN && p.unit == 1),
+            in_bulk: Words::of_bulk(&patterns, |p| p.len() >= BULK_PATTERN && p.unit == 1),
             stream: Stream::new(longest),
             patterns,
             found: None,
         }
     }
 
-    fn patterns(&self, kept: Kept) -> Vec<Pattern> {
+    fn patterns(&self, kept: Kept) -> Patterns {
         let mut out = Patterns::default();
         for person in &self.persons {
             out.person(person);
@@ -217,16 +215,14 @@ impl Identifiers {
         use chrono::Datelike;
         for date in self.birth_dates.iter().filter(|d| d.year() > PLACEHOLDER_YEAR) {
             for form in written_forms(*date) {
-                out.add(&form, Edge::Date, LeakKind::BirthDate);
+                out.add(form, Edge::Date, LeakKind::BirthDate);
             }
         }
         if !kept.uids {
             let device = self.device_uids.iter().filter(|_| !kept.device);
-            self.uids.iter().chain(device).for_each(|uid| out.add(uid, Edge::Number, LeakKind::Uid));
+            self.uids.iter().chain(device).for_each(|uid| out.add(uid.as_str(), Edge::Number, LeakKind::Uid));
         }
-        out.0.sort_unstable();
-        out.0.dedup();
-        out.0
+        out.encoded()
     }
 }
 
@@ -257,7 +253,7 @@ impl LeakScan {
             at = end;
         }
         self.text(output, at, output.len())?;
-        Ok(LeakFree { patterns: u32::try_from(self.patterns.len()).unwrap_or(u32::MAX) })
+        Ok(LeakFree { patterns: u32::try_from(self.patterns.list.len()).unwrap_or(u32::MAX) })
     }
 
     /// Searches `start..end` of the file for all patterns.
@@ -311,39 +307,78 @@ fn read(
     Ok(())
 }
 
+/// What is to be looked for: texts at first, and of those the patterns in every encoding, their bytes in one place.
 #[derive(Default)]
-struct Patterns(Vec<Pattern>);
+struct Patterns {
+    texts: Vec<(String, Edge, LeakKind)>,
+    bytes: Vec<u8>,
+    list: Vec<Pattern>,
+}
 
 impl Patterns {
-    /// Adds `text` in every encoding.
-    fn add(&mut self, text: &str, edge: Edge, kind: LeakKind) {
-        let kind = KINDS.iter().position(|k| *k == kind).unwrap_or(0) as u8;
-        let mut put = |bytes: Vec<u8>, unit: u8| {
-            if bytes.len() >= MIN_PATTERN {
-                self.0.push(Pattern { bytes, unit, edge, kind });
+    /// Adds `text`, to be looked for in every encoding.
+    fn add(&mut self, text: impl Into<String>, edge: Edge, kind: LeakKind) {
+        self.texts.push((text.into(), edge, kind));
+    }
+
+    /// Makes the patterns; what was added twice counts once.
+    fn encoded(mut self) -> Self {
+        self.texts.sort_unstable();
+        self.texts.dedup();
+        for (text, edge, kind) in std::mem::take(&mut self.texts) {
+            // ASCII letters match in either case; others are given in each.
+            if text.is_ascii() {
+                self.encode(&text, edge, kind);
+            } else {
+                let cases: BTreeSet<String> = [text.to_lowercase(), text.to_uppercase(), text].into();
+                cases.iter().for_each(|text| self.encode(text, edge, kind));
             }
-        };
-        // ASCII letters match in either case; others are given in each.
-        let cases: BTreeSet<String> = if text.is_ascii() {
-            [text.to_owned()].into()
-        } else {
-            [text.to_owned(), text.to_lowercase(), text.to_uppercase()].into()
-        };
-        for text in cases {
-            put(text.clone().into_bytes(), 1);
-            put(text.encode_utf16().flat_map(u16::to_le_bytes).collect(), 2);
-            put(text.encode_utf16().flat_map(u16::to_be_bytes).collect(), 2);
-            if !text.is_ascii() {
-                for encoding in ENCODINGS {
-                    let (bytes, _, lossy) = encoding.encode(&text);
-                    if !lossy {
-                        put(bytes.into_owned(), 1);
-                    }
-                }
+        }
+        self
+    }
+
+    fn encode(&mut self, text: &str, edge: Edge, kind: LeakKind) {
+        let first = self.list.len();
+        self.put(text.bytes(), 1, edge, kind, first);
+        self.put(text.encode_utf16().flat_map(u16::to_le_bytes), 2, edge, kind, first);
+        self.put(text.encode_utf16().flat_map(u16::to_be_bytes), 2, edge, kind, first);
+        if text.is_ascii() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        for encoding in ENCODINGS {
+            bytes.clear();
+            let mut encoder = encoding.new_encoder();
+            let most = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(0);
+            bytes.reserve(most);
+            let (result, _) = encoder.encode_from_utf8_to_vec_without_replacement(text, &mut bytes, true);
+            if result == EncoderResult::InputEmpty {
+                self.put(bytes.iter().copied(), 1, edge, kind, first);
             }
         }
     }
 
+    /// Adds a pattern unless it is too short, or one of those from `first` on (the same text in other encodings).
+    fn put(&mut self, bytes: impl Iterator<Item = u8>, unit: u8, edge: Edge, kind: LeakKind, first: usize) {
+        let start = self.bytes.len();
+        self.bytes.extend(bytes);
+        let pattern = Pattern { start, end: self.bytes.len(), unit, edge, kind };
+        let here = self.of(&pattern);
+        let twice = self.list[first..].iter().any(|other| other.unit == unit && self.of(other) == here);
+        if here.len() < MIN_PATTERN || twice {
+            self.bytes.truncate(start);
+        } else {
+            self.list.push(pattern);
+        }
+    }
+
+    /// The bytes of a pattern.
+    fn of(&self, pattern: &Pattern) -> &[u8] {
+        &self.bytes[pattern.start..pattern.end]
+    }
+}
+
+impl Patterns {
     fn word(&mut self, word: &str, kind: LeakKind) {
         let length = word.chars().count();
         let free = length >= FREE_LETTERS || is_dense(word);
@@ -372,7 +407,7 @@ impl Patterns {
             for b in parts.iter().skip(n + 1).filter(|b| a.chars().count() > 1 && b.chars().count() > 1) {
                 for (a, b) in [(a, b), (b, a)] {
                     for separator in ["^", " ", ", ", ",", "_"] {
-                        self.add(&format!("{a}{separator}{b}"), Edge::Word, LeakKind::Name);
+                        self.add(format!("{a}{separator}{b}"), Edge::Word, LeakKind::Name);
                     }
                 }
             }
@@ -391,10 +426,10 @@ impl Patterns {
             _ => Edge::Word,
         };
         self.add(text, edge, kind);
-        self.add(&number, edge, kind);
+        self.add(number.as_str(), edge, kind);
         if digits && number.len() == 10 {
             for separator in [" ", "-"] {
-                self.add(&[&number[..3], &number[3..6], &number[6..]].join(separator), edge, kind);
+                self.add([&number[..3], &number[3..6], &number[6..]].join(separator), edge, kind);
             }
         }
     }
@@ -402,7 +437,7 @@ impl Patterns {
     fn contact(&mut self, text: &str) {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         if digits.len() >= 7 {
-            self.add(&digits, Edge::Number, LeakKind::Contact);
+            self.add(digits, Edge::Number, LeakKind::Contact);
             self.add(text, Edge::Number, LeakKind::Contact);
         } else if text.contains('@') {
             self.add(text, Edge::Word, LeakKind::Contact);
@@ -442,22 +477,22 @@ static ENCODINGS: [&Encoding; 17] = [
 
 impl Piece<'_> {
     /// The first of all patterns.
-    fn first_in_text(&self, words: &Words, patterns: &[Pattern]) -> Option<(u64, LeakKind)> {
+    fn first_in_text(&self, words: &Words, patterns: &Patterns) -> Option<(u64, LeakKind)> {
         words.find_in_text(patterns, self.bytes, |pattern, start| self.judge(pattern, start))
     }
 
     /// The first of the long ones.
-    fn first_in_bulk(&self, words: &Words, patterns: &[Pattern]) -> Option<(u64, LeakKind)> {
+    fn first_in_bulk(&self, words: &Words, patterns: &Patterns) -> Option<(u64, LeakKind)> {
         words.find_in_bulk(patterns, self.bytes, |pattern, start| self.judge(pattern, start))
     }
 
     /// The match, when its neighbours do not rule it out. One whose neighbours are not all in this piece is in another, with
     /// them.
     fn judge(&self, pattern: &Pattern, start: usize) -> Option<(u64, LeakKind)> {
-        let end = start + pattern.bytes.len();
+        let end = start + pattern.len();
         let cut = !self.first && start < NEIGHBOURS || !self.last && self.bytes.len() - end < NEIGHBOURS;
         let found = !cut && pattern.stands_at(self.bytes, start, end);
-        found.then(|| (self.offset + start as u64, KINDS[usize::from(pattern.kind)]))
+        found.then(|| (self.offset + start as u64, pattern.kind))
     }
 }
 

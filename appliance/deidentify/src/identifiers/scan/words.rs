@@ -9,7 +9,7 @@
 //! ([`Words::find_in_bulk`]). Most pixels are no characters; whole lines of words without one are passed over by their range
 //! alone, in a form that the compiler makes vector instructions of.
 
-use super::Pattern;
+use super::{Pattern, Patterns};
 
 /// Shortest pattern of which every match covers an aligned word.
 pub(super) const MIN_BULK_PATTERN: usize = 7;
@@ -40,8 +40,19 @@ pub(super) struct Words {
     bitmap: Vec<u64>,
     /// Ascending by word.
     entries: Vec<Entry>,
-    /// Range of the bytes of the words, for [`Range`].
+    /// Range of the bytes of the words.
     range: Range,
+    /// No word is [`is_grey`].
+    coloured: bool,
+}
+
+/// True for four bytes of which at least two neighbouring pairs are equal, as any four of grey pixels in RGB are.
+#[inline(always)]
+fn is_grey(word: u32) -> bool {
+    let differ = word ^ (word >> 8);
+    // The high bit of each of the lower three bytes: whether that byte is not zero.
+    let pairs = (((differ & 0x007F_7F7F) + 0x007F_7F7F) | differ) & 0x0080_8080;
+    pairs & pairs.wrapping_sub(1) == 0
 }
 
 /// Bytes from `least` to `greatest`, as two tests on the four bytes of a word. A byte below 80H fails the first when less than
@@ -78,33 +89,35 @@ fn word_of(bytes: &[u8]) -> u32 {
 
 impl Words {
     /// By the first word of each pattern, all of which have at least four bytes.
-    pub(super) fn of_text(patterns: &[Pattern]) -> Self {
+    pub(super) fn of_text(patterns: &Patterns) -> Self {
         Self::new(patterns, 1, |_| true)
     }
 
     /// By the four words that a match may cover, of patterns that `wanted` chooses and that are long enough.
-    pub(super) fn of_bulk(patterns: &[Pattern], wanted: impl Fn(&Pattern) -> bool) -> Self {
-        Self::new(patterns, WORD, |pattern| wanted(pattern) && pattern.bytes.len() >= MIN_BULK_PATTERN)
+    pub(super) fn of_bulk(patterns: &Patterns, wanted: impl Fn(&Pattern) -> bool) -> Self {
+        Self::new(patterns, WORD, |pattern| wanted(pattern) && pattern.len() >= MIN_BULK_PATTERN)
     }
 
-    fn new(patterns: &[Pattern], ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
-        let mut entries = Vec::with_capacity(patterns.len() * ways);
+    fn new(patterns: &Patterns, ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
+        let mut entries = Vec::with_capacity(patterns.list.len() * ways);
         let mut bitmap = vec![0; 1 << (INDEX_BITS - 6)];
-        let (mut least, mut greatest) = (u8::MAX, 0);
-        for (number, pattern) in (0..).zip(patterns).filter(|(_, pattern)| wanted(pattern)) {
-            for (offset, bytes) in (0..).zip(pattern.bytes.windows(WORD).take(ways)) {
+        let (mut least, mut greatest, mut coloured) = (u8::MAX, 0, true);
+        for (number, pattern) in (0..).zip(&patterns.list).filter(|(_, pattern)| wanted(pattern)) {
+            for (offset, bytes) in (0..).zip(patterns.of(pattern).windows(WORD).take(ways)) {
                 for byte in bytes {
                     least = least.min(byte.to_ascii_uppercase()).min(*byte);
                     greatest = greatest.max(byte.to_ascii_lowercase()).max(*byte);
                 }
                 let word = word_of(bytes) | CASE;
+                // With the case taken off more is grey, never less.
+                coloured &= !is_grey(word);
                 entries.push(Entry { word, pattern: number, offset });
                 let at = index(word);
                 bitmap[at / 64] |= 1 << (at % 64);
             }
         }
         entries.sort_unstable_by_key(|entry| entry.word);
-        Self { bitmap, entries, range: Range::of(least, greatest) }
+        Self { bitmap, entries, range: Range::of(least, greatest), coloured }
     }
 
     /// True when there is nothing to look for.
@@ -115,7 +128,7 @@ impl Words {
     /// What `judge` makes of the first match in `bytes` that it makes something of. It gets the pattern's ordinal and the start.
     pub(super) fn find_in_text<T>(
         &self,
-        patterns: &[Pattern],
+        patterns: &Patterns,
         bytes: &[u8],
         mut judge: impl FnMut(&Pattern, usize) -> Option<T>,
     ) -> Option<T> {
@@ -131,7 +144,7 @@ impl Words {
     /// The same for bulk.
     pub(super) fn find_in_bulk<T>(
         &self,
-        patterns: &[Pattern],
+        patterns: &Patterns,
         bytes: &[u8],
         mut judge: impl FnMut(&Pattern, usize) -> Option<T>,
     ) -> Option<T> {
@@ -146,22 +159,32 @@ impl Words {
                 .find_map(|(n, word)| self.at(patterns, bytes, u32::from_le_bytes(*word), from + n * WORD, &mut judge))
         };
         for (number, line) in lines.iter().enumerate() {
-            let mut candidates = false;
-            for word in line.as_chunks::<WORD>().0 {
-                candidates |= !self.range.excludes(u32::from_le_bytes(*word));
-            }
-            if candidates && let Some(found) = words(number * LINE, line) {
+            if self.may_hold(line)
+                && let Some(found) = words(number * LINE, line)
+            {
                 return Some(found);
             }
         }
         words(bytes.len() - rest.len(), rest)
     }
 
+    /// False when no word of the line can be one of a pattern.
+    #[inline(always)]
+    fn may_hold(&self, line: &[u8; LINE]) -> bool {
+        let mut candidates = 0;
+        for word in line.as_chunks::<WORD>().0 {
+            let word = u32::from_le_bytes(*word);
+            let excluded = self.range.excludes(word) | (self.coloured & is_grey(word));
+            candidates |= u32::from(!excluded);
+        }
+        candidates != 0
+    }
+
     /// What `judge` makes of the matches that have `word` at `at`.
     #[inline(always)]
     fn at<T>(
         &self,
-        patterns: &[Pattern],
+        patterns: &Patterns,
         bytes: &[u8],
         word: u32,
         at: usize,
@@ -178,7 +201,7 @@ impl Words {
     #[cold]
     fn compare<T>(
         &self,
-        patterns: &[Pattern],
+        patterns: &Patterns,
         bytes: &[u8],
         word: u32,
         at: usize,
@@ -186,10 +209,10 @@ impl Words {
     ) -> Option<T> {
         let first = self.entries.partition_point(|entry| entry.word < word);
         self.entries[first..].iter().take_while(|entry| entry.word == word).find_map(|entry| {
-            let pattern = &patterns[entry.pattern as usize];
+            let pattern = &patterns.list[entry.pattern as usize];
             let start = at.checked_sub(entry.offset as usize)?;
-            let found = bytes.get(start..start + pattern.bytes.len())?;
-            found.eq_ignore_ascii_case(&pattern.bytes).then(|| judge(pattern, start))?
+            let found = bytes.get(start..start + pattern.len())?;
+            found.eq_ignore_ascii_case(patterns.of(pattern)).then(|| judge(pattern, start))?
         })
     }
 }
@@ -197,6 +220,16 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn grey_pixels_are_told_from_text() {
+        for grey in [*b"aaab", *b"aabb", *b"abbb", *b"aaaa"] {
+            assert!(is_grey(u32::from_le_bytes(grey)));
+        }
+        for other in [*b"aabc", *b"abba", *b"abcc", *b"abab", *b"1.2."] {
+            assert!(!is_grey(u32::from_le_bytes(other)));
+        }
+    }
 
     #[test]
     fn a_range_excludes_what_is_outside_and_nothing_else() {
