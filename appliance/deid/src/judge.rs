@@ -195,7 +195,9 @@ impl Judge {
                 plan = made;
                 // Native pixels are redacted, and proven, as they are written; anything else is first written to scratch.
                 let redacted = match plan.method() {
-                    Method::Native => Redacting::new(&plan, &mut data_set, &body).map(Pixels::Native),
+                    Method::Native => {
+                        Redacting::new(&plan, &mut data_set, &body).map(|redacting| Pixels::Native(Box::new(redacting)))
+                    }
                     _ => apply(&plan, &mut data_set, &body, &mut scratch).map(Pixels::Cleared),
                 };
                 match redacted {
@@ -225,7 +227,7 @@ impl Judge {
         };
         let mut scan = identifiers.leak_scan(Kept::by(profile));
         let scratch: &dyn Source = match &pixels {
-            Pixels::Native(redacting) => redacting,
+            Pixels::Native(redacting) => redacting.as_ref(),
             _ => &scratch,
         };
         let sources = Sources { input: &body, scratch };
@@ -299,7 +301,7 @@ enum Pixels<'a> {
     /// They are clear as they are, or stand in scratch.
     Cleared(PixelClearance),
     /// They are redacted as they are read.
-    Native(Redacting<'a>),
+    Native(Box<Redacting<'a>>),
 }
 
 /// The output, and the leak scan that looks at each byte which the file has taken. Nothing comes between.

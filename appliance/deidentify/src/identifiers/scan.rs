@@ -339,13 +339,16 @@ impl Patterns {
 
     fn encode(&mut self, text: &str, edge: Edge, kind: LeakKind) {
         let first = self.list.len();
-        self.put(text.bytes(), 1, edge, kind, first);
-        self.put(text.encode_utf16().flat_map(u16::to_le_bytes), 2, edge, kind, first);
-        self.put(text.encode_utf16().flat_map(u16::to_be_bytes), 2, edge, kind, first);
+        self.put(text.as_bytes(), 1, edge, kind, first);
+        let mut bytes = Vec::with_capacity(2 * text.len());
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            bytes.clear();
+            text.encode_utf16().for_each(|unit| bytes.extend_from_slice(&order(unit)));
+            self.put(&bytes, 2, edge, kind, first);
+        }
         if text.is_ascii() {
             return;
         }
-        let mut bytes = Vec::new();
         for encoding in ENCODINGS {
             bytes.clear();
             let mut encoder = encoding.new_encoder();
@@ -353,22 +356,18 @@ impl Patterns {
             bytes.reserve(most);
             let (result, _) = encoder.encode_from_utf8_to_vec_without_replacement(text, &mut bytes, true);
             if result == EncoderResult::InputEmpty {
-                self.put(bytes.iter().copied(), 1, edge, kind, first);
+                self.put(&bytes, 1, edge, kind, first);
             }
         }
     }
 
     /// Adds a pattern unless it is too short, or one of those from `first` on (the same text in other encodings).
-    fn put(&mut self, bytes: impl Iterator<Item = u8>, unit: u8, edge: Edge, kind: LeakKind, first: usize) {
-        let start = self.bytes.len();
-        self.bytes.extend(bytes);
-        let pattern = Pattern { start, end: self.bytes.len(), unit, edge, kind };
-        let here = self.of(&pattern);
-        let twice = self.list[first..].iter().any(|other| other.unit == unit && self.of(other) == here);
-        if here.len() < MIN_PATTERN || twice {
-            self.bytes.truncate(start);
-        } else {
-            self.list.push(pattern);
+    fn put(&mut self, bytes: &[u8], unit: u8, edge: Edge, kind: LeakKind, first: usize) {
+        let twice = self.list[first..].iter().any(|other| other.unit == unit && self.of(other) == bytes);
+        if bytes.len() >= MIN_PATTERN && !twice {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(bytes);
+            self.list.push(Pattern { start, end: self.bytes.len(), unit, edge, kind });
         }
     }
 

@@ -13,6 +13,8 @@ use super::{Pattern, Patterns};
 
 /// Shortest pattern of which every match covers an aligned word.
 pub(super) const MIN_BULK_PATTERN: usize = 7;
+/// Bytes at the start of a long pattern that may be left out of its words, to choose better ones.
+const MOST_SPARE: usize = 4;
 /// Bytes of a word.
 const WORD: usize = 4;
 /// Bits of the bitmap's index.
@@ -42,8 +44,8 @@ pub(super) struct Words {
     entries: Vec<Entry>,
     /// Range of the bytes of the words.
     range: Range,
-    /// No word is [`is_grey`].
-    coloured: bool,
+    /// The same of those that are grey ([`is_grey`]).
+    grey: Range,
 }
 
 /// True for four bytes of which at least two neighbouring pairs are equal, as any four of grey pixels in RGB are.
@@ -51,7 +53,7 @@ pub(super) struct Words {
 fn is_grey(word: u32) -> bool {
     let differ = word ^ (word >> 8);
     // The high bit of each of the lower three bytes: whether that byte is not zero.
-    let pairs = (((differ & 0x007F_7F7F) + 0x007F_7F7F) | differ) & 0x0080_8080;
+    let pairs = ((differ & 0x007F_7F7F).wrapping_add(0x007F_7F7F) | differ) & 0x0080_8080;
     pairs & pairs.wrapping_sub(1) == 0
 }
 
@@ -59,15 +61,29 @@ fn is_grey(word: u32) -> bool {
 /// `least` (which is at most 80H), a byte fails the second when more than `greatest`; from 80H nothing fails it.
 #[derive(Clone, Copy)]
 struct Range {
+    bounds: (u8, u8),
     least: u32,
     headroom: u32,
     high: u32,
 }
 
 impl Range {
-    fn of(least: u8, greatest: u8) -> Self {
-        let (least, high) = (u32::from(least.min(0x80)), if greatest < 0x80 { HIGH } else { 0 });
-        Self { least: least * EACH, headroom: u32::from(0x7F - greatest.min(0x7F)) * EACH, high }
+    /// Of no bytes at all.
+    const NONE: Self = Self { bounds: (u8::MAX, 0), least: 0x80 * EACH, headroom: 0x7F * EACH, high: HIGH };
+
+    /// Up to these bytes too, in either case.
+    fn with(self, bytes: &[u8]) -> Self {
+        let (mut least, mut greatest) = self.bounds;
+        for byte in bytes {
+            least = least.min(byte.to_ascii_uppercase());
+            greatest = greatest.max(byte.to_ascii_lowercase());
+        }
+        Self {
+            bounds: (least, greatest),
+            least: u32::from(least.min(0x80)) * EACH,
+            headroom: u32::from(0x7F - greatest.min(0x7F)) * EACH,
+            high: if greatest < 0x80 { HIGH } else { 0 },
+        }
     }
 
     /// True when some byte of the word is outside.
@@ -87,6 +103,12 @@ fn word_of(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
+/// True when `wanted` is true of a word. All are looked at, so that vector instructions can.
+#[inline(always)]
+fn any_word(line: &[u8; LINE], wanted: impl Fn(u32) -> bool) -> bool {
+    line.as_chunks::<WORD>().0.iter().fold(0, |any, word| any | u32::from(wanted(u32::from_le_bytes(*word)))) != 0
+}
+
 impl Words {
     /// By the first word of each pattern, all of which have at least four bytes.
     pub(super) fn of_text(patterns: &Patterns) -> Self {
@@ -101,23 +123,27 @@ impl Words {
     fn new(patterns: &Patterns, ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
         let mut entries = Vec::with_capacity(patterns.list.len() * ways);
         let mut bitmap = vec![0; 1 << (INDEX_BITS - 6)];
-        let (mut least, mut greatest, mut coloured) = (u8::MAX, 0, true);
+        let (mut range, mut grey) = (Range::NONE, Range::NONE);
         for (number, pattern) in (0..).zip(&patterns.list).filter(|(_, pattern)| wanted(pattern)) {
-            for (offset, bytes) in (0..).zip(patterns.of(pattern).windows(WORD).take(ways)) {
-                for byte in bytes {
-                    least = least.min(byte.to_ascii_uppercase()).min(*byte);
-                    greatest = greatest.max(byte.to_ascii_lowercase()).max(*byte);
-                }
+            let bytes = patterns.of(pattern);
+            // Of a long pattern, those words that look least like pixels.
+            let spare = if ways > 1 { (bytes.len() - MIN_BULK_PATTERN).min(MOST_SPARE) } else { 0 };
+            let greys = |from: &usize| bytes[*from..].windows(WORD).take(ways).filter(|w| is_grey(word_of(w))).count();
+            let from = (0..=spare).min_by_key(greys).unwrap_or(0);
+            for (offset, bytes) in (from as u32..).zip(bytes[from..].windows(WORD).take(ways)) {
                 let word = word_of(bytes) | CASE;
+                range = range.with(bytes);
                 // With the case taken off more is grey, never less.
-                coloured &= !is_grey(word);
+                if is_grey(word) {
+                    grey = grey.with(bytes);
+                }
                 entries.push(Entry { word, pattern: number, offset });
                 let at = index(word);
                 bitmap[at / 64] |= 1 << (at % 64);
             }
         }
         entries.sort_unstable_by_key(|entry| entry.word);
-        Self { bitmap, entries, range: Range::of(least, greatest), coloured }
+        Self { bitmap, entries, range, grey }
     }
 
     /// True when there is nothing to look for.
@@ -168,16 +194,11 @@ impl Words {
         words(bytes.len() - rest.len(), rest)
     }
 
-    /// False when no word of the line can be one of a pattern.
+    /// False when no word of the line can be one of a pattern. The second test costs as much again and is rarely reached.
     #[inline(always)]
     fn may_hold(&self, line: &[u8; LINE]) -> bool {
-        let mut candidates = 0;
-        for word in line.as_chunks::<WORD>().0 {
-            let word = u32::from_le_bytes(*word);
-            let excluded = self.range.excludes(word) | (self.coloured & is_grey(word));
-            candidates |= u32::from(!excluded);
-        }
-        candidates != 0
+        any_word(line, |word| !self.range.excludes(word))
+            && any_word(line, |word| !(self.range.excludes(word) | (is_grey(word) & self.grey.excludes(word))))
     }
 
     /// What `judge` makes of the matches that have `word` at `at`.
@@ -233,8 +254,9 @@ mod tests {
 
     #[test]
     fn a_range_excludes_what_is_outside_and_nothing_else() {
+        assert!((0..=u8::MAX).all(|byte| Range::NONE.excludes(u32::from(byte) * EACH)));
         for (least, greatest) in [(0x20, 0x7A), (0x2E, 0x39), (0, 0xFF), (0x41, 0xFE), (0x90, 0xF0), (0x1B, 0x7F)] {
-            let range = Range::of(least, greatest);
+            let range = Range::NONE.with(&[least, greatest]);
             for byte in 0..=u8::MAX {
                 for place in 0..4 {
                     let mut word = [least.midpoint(greatest); 4];
