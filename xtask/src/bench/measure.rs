@@ -9,9 +9,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::{
-    resource::{UsageWho, getrusage},
-    time::TimeVal,
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::{
+        resource::{UsageWho, getrusage},
+        time::TimeVal,
+    },
+    unistd::Pid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,9 +54,22 @@ pub(super) fn measure(directory: &Path, program: &Path, arguments: &[String]) ->
     Ok(report.used)
 }
 
+/// Leaves this process, and what it starts, one processor: a tool with several threads would otherwise be charged for what two
+/// threads of one core, or of one memory bus, take from each other.
+fn one_processor() -> Result<()> {
+    let allowed = sched_getaffinity(Pid::this())?;
+    let mut one = CpuSet::new();
+    if let Some(last) = (0..CpuSet::count()).rev().find(|n| allowed.is_set(*n).unwrap_or(false)) {
+        one.set(last)?;
+        sched_setaffinity(Pid::this(), &one)?;
+    }
+    Ok(())
+}
+
 /// `xtask measure`: the process that [`measure`] starts.
 pub(crate) fn report(command: &[String]) -> Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no program")?;
+    one_processor()?;
     let status = Command::new(program).args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).status()?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;

@@ -2,7 +2,7 @@
 //! one run.
 //!
 //! What is compared is work for CPU time: user and system time of the whole process tree, starting up and reading its policy
-//! included, nothing subtracted. All read the same folder, from the page cache, and write to the same file system. Each tool runs
+//! included, nothing subtracted. Each runs on one processor. All read the same folder, from the page cache, and write to the same file system. Each tool runs
 //! several times and the median counts, because the machine may have other work. Ratios are what a bar is stated in; the absolute
 //! figures are this machine's.
 
@@ -179,8 +179,9 @@ impl Bench<'_> {
         for _ in 0..self.repeat {
             for (tool, runs) in tools.iter().zip(&mut runs) {
                 let _ = fs::remove_dir_all(&output);
+                fs::create_dir(&output)?;
                 runs.push(measure(&self.work, &tool.program, &tool.arguments(&input, &output))?);
-                let written = objects(&output)?;
+                let written = objects(&output).with_context(|| format!("{}: {}", tool.name, output.display()))?;
                 ensure!(written == load.count, "{}: {written} of {count} objects", tool.name);
             }
         }

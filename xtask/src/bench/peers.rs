@@ -21,7 +21,7 @@ pub(super) struct Tool {
 }
 
 /// Name of ours.
-pub(super) const OURS: &str = "gift-examine";
+pub(super) const OURS: &str = "ours";
 /// Name of the bound: the bytes copied, nothing looked at.
 pub(super) const COPY: &str = "cp -r";
 pub(super) const GDCMANON: &str = "gdcmanon";
