@@ -14,6 +14,8 @@ const BUILD_PACKAGES: &[&str] =
     &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
 /// Debian packages that only the tests need: peers and validators.
 const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
+/// Debian packages that only the benchmarks need: gdcmanon, and what makes its certificate.
+const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 /// Version of cargo-deny the tests run.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -26,6 +28,13 @@ pub(crate) fn packages() -> Result<()> {
 pub(crate) fn test_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
     all.extend(TEST_PACKAGES);
+    apt(&all)
+}
+
+/// Installs what the benchmarks need besides.
+pub(crate) fn bench_packages() -> Result<()> {
+    let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(BENCH_PACKAGES);
     apt(&all)
 }
 
@@ -58,11 +67,20 @@ fn installed(package: &str) -> bool {
         .is_ok_and(|o| o.status.success() && o.stdout.starts_with(b"install ok installed"))
 }
 
-/// A Python environment under `target/` with the pinned PyPI peers; returns its interpreter.
+/// A Python environment under `target/` with the tests' pinned PyPI peers; returns its interpreter.
 pub(crate) fn python(root: &Path) -> Result<PathBuf> {
-    let requirements = root.join("appliance/e2e/peers/requirements.txt");
+    environment(root, "requirements.txt", "peers-venv")
+}
+
+/// The same with those of the benchmarks.
+pub(crate) fn bench_python(root: &Path) -> Result<PathBuf> {
+    environment(root, "requirements-bench.txt", "bench-venv")
+}
+
+fn environment(root: &Path, requirements: &str, name: &str) -> Result<PathBuf> {
+    let requirements = root.join("appliance/e2e/peers").join(requirements);
     let wanted = std::fs::read_to_string(&requirements)?;
-    let venv = root.join("target/peers-venv");
+    let venv = root.join("target").join(name);
     let python = venv.join("bin/python");
     let stamp = venv.join("requirements.installed");
     if std::fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {

@@ -1,8 +1,9 @@
-//! Developer commands: `cargo xtask demo | test | check | build | campaign | deidentify | explain`.
+//! Developer commands: `cargo xtask demo | test | bench | check | build | campaign | deidentify | explain`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
 
+mod bench;
 mod build;
 mod check;
 mod install;
@@ -50,6 +51,20 @@ enum Verb {
         #[arg(long)]
         gates: bool,
     },
+    /// Measure beside other programs, on generated objects: work for each CPU second, and the bars that are to be reached.
+    Bench {
+        /// Which benchmark.
+        what: bench::What,
+        #[command(flatten)]
+        options: bench::Options,
+    },
+    /// Run a program and say what it and its children used; for `bench`.
+    #[command(hide = true)]
+    Measure {
+        /// The program and its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
+        command: Vec<String>,
+    },
     /// Check the architecture's rules (who may link, read and reach what).
     Check {
         /// Root of the workspace to check.
@@ -73,15 +88,19 @@ fn main() -> ExitCode {
         Verb::Deidentify { arguments } => test::examine(&root, "deidentify", &arguments),
         Verb::Explain { arguments } => test::examine(&root, "explain", &arguments),
         Verb::Test { gates } => test::test(&root, gates),
+        Verb::Bench { what, options } => bench::bench(&root, what, &options),
+        Verb::Measure { command } => return bench::report(&command).unwrap_or_else(failed),
         Verb::Check { root: other } => check::check(&other.unwrap_or(root)),
         Verb::Build => install::packages().and_then(|()| build::binaries(&root).map(|_| ())),
         Verb::Campaign { which } => test::campaign(&root, &which),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(error),
     }
+}
+
+fn failed(error: anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
 }

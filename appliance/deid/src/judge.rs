@@ -12,14 +12,15 @@ use std::{
 
 use dicom_core::Tag;
 use gift_deidentify::{
-    DeidError, Fated, Identifiers, Kept, ScanError,
+    DeidError, Fated, Identifiers, Kept, LeakScan, ScanError,
     dataset::{DataSet, Limits, Parsed, ReadError, Source, Sources, WriteError, read_dataset, read_part10},
     deidentify_linked, explain,
     profile::{Profile, ProfileOption, Tables},
     pseudonym::{Answer, Ask, Place, PseudonymError, Pseudonymise},
 };
 use gift_redact::{
-    Decision, Deidentified, Fingerprint, NeverBurntIn, RedactError, Templates, Token, Vocabulary, apply, decide,
+    Decision, Deidentified, Fingerprint, Method, NeverBurntIn, PixelClearance, RedactError, Redacting, Templates,
+    Token, Vocabulary, apply, decide,
 };
 use gift_status::HoldReason;
 
@@ -230,17 +231,28 @@ impl Judge {
         // Of the object as received: redaction and profile change it.
         let identifiers = Identifiers::collect(&data_set);
         let mut scratch = FileScratch::new(files.scratch);
+        let plan;
         let redacted = match decide(&data_set, syntax, &self.templates, &self.never_burnt_in) {
-            Decision::Clear(clearance) => Ok(clearance),
+            Decision::Clear(clearance) => Ok(Pixels::Cleared(clearance)),
             Decision::Hold(hold) => Err(word(Some(hold.as_str()))),
-            Decision::Redact(plan) => match apply(&plan, &mut data_set, &body, &mut scratch) {
-                Ok(clearance) => Ok(clearance),
-                Err(RedactError::Read(error) | RedactError::Scratch(error)) => return Err(error),
-                Err(error) => Err(word(error.hold())),
-            },
+            Decision::Redact(made) => {
+                plan = made;
+                // Native pixels are redacted, and proven, as they are written; anything else is first written to scratch.
+                let redacted = match plan.method() {
+                    Method::Native => {
+                        Redacting::new(&plan, &mut data_set, &body).map(|redacting| Pixels::Native(Box::new(redacting)))
+                    }
+                    _ => apply(&plan, &mut data_set, &body, &mut scratch).map(Pixels::Cleared),
+                };
+                match redacted {
+                    Ok(pixels) => Ok(pixels),
+                    Err(RedactError::Read(error) | RedactError::Scratch(error)) => return Err(error),
+                    Err(error) => Err(word(error.hold())),
+                }
+            }
         };
-        let clearance = match redacted {
-            Ok(clearance) => clearance,
+        let pixels = match redacted {
+            Ok(pixels) => pixels,
             Err(reason) => {
                 let fingerprint = self.fingerprint(&data_set, syntax, line)?;
                 return Ok(Outcome::Held(reason, fingerprint));
@@ -257,21 +269,38 @@ impl Judge {
             }
             Err(DeidError::Pseudonym(error @ PseudonymError::Channel)) => return Err(unanswered(error)),
         };
-        let sources = Sources { input: &body, scratch: &scratch };
-        let mut writer = BufWriter::with_capacity(WRITE_BYTES, At::start(files.output));
-        let output_bytes = match profiled.write(sources, &mut writer) {
-            Ok(written) => written,
-            Err(WriteError::Io(kind)) => return Err(kind.into()),
-            Err(_) => return hold(HoldReason::Inconsistent),
+        let mut scan = identifiers.leak_scan(Kept::by(profile));
+        let scratch: &dyn Source = match &pixels {
+            Pixels::Native(redacting) => redacting.as_ref(),
+            _ => &scratch,
         };
-        writer.flush()?;
+        let sources = Sources { input: &body, scratch };
+        let watched = Watched { file: At::start(files.output), scan: &mut scan };
+        let mut writer = BufWriter::with_capacity(WRITE_BYTES, watched);
+        let written = profiled.write(sources, &mut writer).and_then(|written| {
+            writer.flush()?;
+            Ok(written)
+        });
         drop(writer);
-        let leak_free = match identifiers.scan(&FileSource::new(files.output, output_bytes), Kept::by(profile)) {
+        let clearance = match pixels {
+            Pixels::Cleared(clearance) => clearance,
+            // What could not be proven was not handed out, so writing stopped there.
+            Pixels::Native(redacting) if written.is_ok() || redacting.is_unproven() => match redacting.clearance() {
+                Ok(clearance) => clearance,
+                Err(error) => return hold(word(error.hold())),
+            },
+            Pixels::Native(_) => return unwritten(written.err()),
+        };
+        let output_bytes = match written {
+            Ok(written) => written,
+            Err(error) => return unwritten(Some(error)),
+        };
+        let leak_free = match scan.finish(&FileSource::new(files.output, output_bytes)) {
             Ok(leak_free) => leak_free,
             Err(ScanError::Io(kind)) => return Err(kind.into()),
             Err(ScanError::Leak { .. }) => return hold(HoldReason::LeakFound),
             // What our own reader cannot read again was not written as it should.
-            Err(ScanError::Unreadable(_) | ScanError::Patterns) => return hold(HoldReason::Inconsistent),
+            Err(ScanError::Unreadable(_) | ScanError::Incomplete) => return hold(HoldReason::Inconsistent),
         };
         let facts = Facts {
             output_bytes,
@@ -308,6 +337,39 @@ impl Judge {
             Err(PseudonymError::Refused) => Ok(None),
             Err(error @ PseudonymError::Channel) => Err(unanswered(error)),
         }
+    }
+}
+
+/// What became of an object's pixels before it is written.
+enum Pixels<'a> {
+    /// They are clear as they are, or stand in scratch.
+    Cleared(PixelClearance),
+    /// They are redacted as they are read.
+    Native(Box<Redacting<'a>>),
+}
+
+/// The output, and the leak scan that looks at each byte which the file has taken. Nothing comes between.
+struct Watched<'a> {
+    file: At<'a>,
+    scan: &'a mut LeakScan,
+}
+
+impl io::Write for Watched<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.scan.written(&bytes[..written]);
+        Ok(written)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// What a fault of writing means for the object.
+fn unwritten(error: Option<WriteError>) -> io::Result<Outcome> {
+    match error {
+        Some(WriteError::Io(kind)) => Err(kind.into()),
+        _ => Ok(Outcome::Held(HoldReason::Inconsistent, None)),
     }
 }
 

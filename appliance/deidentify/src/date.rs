@@ -127,10 +127,14 @@ pub(crate) fn month_of(word: &str) -> Option<u32> {
 
 /// The common written forms of a date, for a search in bytes.
 pub(crate) fn written_forms(date: NaiveDate) -> Vec<String> {
-    let mut forms: Vec<String> = ["%Y%m%d", "%d%m%Y", "%m%d%Y"].iter().map(|f| date.format(f).to_string()).collect();
-    for separator in ["-", "/", ".", " "] {
-        for order in [["%Y", "%m", "%d"], ["%d", "%m", "%Y"], ["%m", "%d", "%Y"]] {
-            forms.push(date.format(&order.join(separator)).to_string());
+    // Not by `format`, which reads its pattern each time: every object has dates.
+    let (year, month, day) =
+        (format!("{:04}", date.year()), format!("{:02}", date.month()), format!("{:02}", date.day()));
+    let (y, m, d) = (year.as_str(), month.as_str(), day.as_str());
+    let mut forms = Vec::with_capacity(32);
+    for separator in ["", "-", "/", ".", " "] {
+        for order in [[y, m, d], [d, m, y], [m, d, y]] {
+            forms.push(order.join(separator));
         }
         if separator != " " {
             for order in [["%Y", "%-m", "%-d"], ["%-d", "%-m", "%Y"], ["%-m", "%-d", "%Y"]] {
@@ -141,15 +145,16 @@ pub(crate) fn written_forms(date: NaiveDate) -> Vec<String> {
     for names in [["年", "月", "日"], ["년 ", "월 ", "일"]] {
         forms.push(format!("{}{}{}{}{}{}", date.year(), names[0], date.month(), names[1], date.day(), names[2]));
     }
-    for separator in ["-", " ", ""] {
-        for month in ["%b", "%B"] {
-            forms.push(date.format(&["%d", month, "%Y"].join(separator)).to_string());
-            forms.push(date.format(&["%-d", month, "%Y"].join(separator)).to_string());
+    let short_day = d.strip_prefix('0').unwrap_or(d);
+    let name = MONTHS[date.month0() as usize];
+    let capital = [&name[..1].to_ascii_uppercase(), &name[1..]].concat();
+    for month in [&capital[..3], &capital] {
+        for separator in ["-", " ", ""] {
+            forms.push([d, month, y].join(separator));
+            forms.push([short_day, month, y].join(separator));
         }
-    }
-    for month in ["%b", "%B"] {
-        forms.push(date.format(&format!("{month} %-d, %Y")).to_string());
-        forms.push(date.format(&format!("{month} %-d %Y")).to_string());
+        forms.push([month, " ", short_day, ", ", y].concat());
+        forms.push([month, " ", short_day, " ", y].concat());
     }
     forms.sort_unstable();
     forms.dedup();

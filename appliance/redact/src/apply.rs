@@ -3,6 +3,9 @@
 //! Memory holds a run of lines (native) or a few copies of one frame (encapsulated), whatever the number of frames.
 
 mod encapsulated;
+mod redacting;
+
+pub use redacting::Redacting;
 
 use crate::{
     PixelClearance,
@@ -117,7 +120,7 @@ pub fn apply(
     let (vr, value) = match plan.method {
         Method::Native => {
             let vr = if plan.layout.bits_allocated > 8 || element.vr == VR::OW { VR::OW } else { VR::OB };
-            (vr, native_pixels(plan, ds, &element.value, input, scratch)?)
+            (vr, native_pixels(plan, ds, input, scratch)?)
         }
         Method::Jpeg => (VR::OB, encapsulated::jpeg(plan, ds, &element.value, input, scratch)?),
         Method::Frames(codec) => (VR::OB, encapsulated::frames(codec, plan, ds, &element.value, input, scratch)?),
@@ -129,6 +132,12 @@ pub fn apply(
     };
     let (frames, regions) = (plan.layout.frames, plan.mask.rects().to_vec());
     let clearance = PixelClearance::new(plan.basis.clone(), frames, regions, &value);
+    finished(plan, ds, vr, value);
+    Ok(clearance)
+}
+
+/// Puts the new Pixel Data and what goes with it.
+fn finished(plan: &Plan, ds: &mut DataSet, vr: VR, value: Value) {
     ds.insert(Element { tag: tags::PIXEL_DATA, vr, value });
     ds.remove(fragments::EXTENDED_OFFSET_TABLE);
     ds.remove(fragments::EXTENDED_OFFSET_TABLE_LENGTHS);
@@ -136,7 +145,6 @@ pub fn apply(
     if !plan.mask.is_empty() {
         ds.insert(Element::new(tags::BURNED_IN_ANNOTATION, VR::CS, *b"NO"));
     }
-    Ok(clearance)
 }
 
 /// What changes with the encoding (PS3.3 C.7.6.3.1.2, C.7.6.1.1.5): a decoded image is RGB and pixel by pixel; that it was
@@ -182,52 +190,39 @@ fn lines_of<'p>(
     Ok(Native::new(layout, &plan.mask, native::black(layout, darkest)))
 }
 
+/// Native pixels by way of scratch: what [`Redacting`] hands out, written and read back.
 fn native_pixels(
     plan: &Plan,
     ds: &DataSet,
-    value: &Value,
     input: &dyn Source,
     scratch: &mut dyn Scratch,
 ) -> Result<Value, RedactError> {
-    let layout = &plan.layout;
-    let length = layout.native_length().ok_or(RedactError::Inconsistent)?;
-    let stands = fragments::length(value)?;
-    if !native::is_supported(layout) || stands != length && stands != length.next_multiple_of(2) {
-        return Err(RedactError::Inconsistent);
-    }
-    let native = lines_of(plan, layout, ds, input)?;
-    let (line_length, lines) = (native.line_length(), native.lines_per_frame());
-    let total = u64::from(lines) * u64::from(layout.frames);
-    let run = (RUN_BYTES / line_length).max(1) as u64;
-    let offset = scratch.len();
-    let (mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new());
-    let mut first = 0;
-    while first < total {
-        let count = run.min(total - first);
-        let (at, bytes) = (first * line_length as u64, count as usize * line_length);
-        before.resize(bytes, 0);
-        read(value, at, &mut before, input)?;
-        after.clear();
-        after.extend_from_slice(&before);
-        let line_of = |i: usize| ((first + i as u64) % u64::from(lines)) as u32;
-        for (i, line) in after.chunks_exact_mut(line_length).enumerate() {
-            native.redact(line_of(i), line, &mut spans);
+    let redacting = Redacting::of(plan, ds, input)?;
+    let (offset, length) = (scratch.len(), redacting.len());
+    let frame_bytes = (length / u64::from(plan.layout.frames)).max(1);
+    let (mut written, mut there) = (Vec::new(), Vec::new());
+    let mut at = 0;
+    while at < length {
+        let bytes = (length - at).min(RUN_BYTES as u64) as usize;
+        written.resize(bytes, 0);
+        if let Err(error) = redacting.read_exact_at(&mut written, at) {
+            return Err(if redacting.is_unproven() { unproven(redacting) } else { RedactError::Read(error) });
         }
-        scratch.append(&after).map_err(RedactError::Scratch)?;
+        scratch.append(&written).map_err(RedactError::Scratch)?;
         // From here on only what can be read back counts.
-        after.fill(0x5A);
-        scratch.read_exact_at(&mut after, offset + at).map_err(RedactError::Scratch)?;
-        for (i, (b, a)) in before.chunks_exact(line_length).zip(after.chunks_exact(line_length)).enumerate() {
-            if !native.proves(line_of(i), b, a, &mut spans) {
-                return Err(RedactError::Unproven { frame: ((first + i as u64) / u64::from(lines)) as u32 + 1 });
-            }
+        there.clear();
+        there.resize(bytes, 0x5A);
+        scratch.read_exact_at(&mut there, offset + at).map_err(RedactError::Scratch)?;
+        if let Some(other) = written.iter().zip(&there).position(|(w, t)| w != t) {
+            return Err(RedactError::Unproven { frame: ((at + other as u64) / frame_bytes) as u32 + 1 });
         }
-        first += count;
+        at += bytes as u64;
     }
-    if length % 2 != 0 {
-        scratch.append(&[0]).map_err(RedactError::Scratch)?;
-    }
-    Ok(Value::Span { origin: Origin::Scratch, offset, length: length.next_multiple_of(2) })
+    Ok(Value::Span { origin: Origin::Scratch, offset, length })
+}
+
+fn unproven(redacting: Redacting<'_>) -> RedactError {
+    redacting.clearance().err().unwrap_or(RedactError::Inconsistent)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ mod template;
 mod testing;
 
 pub use allowlist::NeverBurntIn;
-pub use apply::{RedactError, Scratch, apply};
+pub use apply::{RedactError, Redacting, Scratch, apply};
 pub use clearance::PixelClearance;
 pub use codec::{CodecError, FrameCodec};
 pub use decide::{Decision, Hold, Method, Plan, decide};

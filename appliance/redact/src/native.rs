@@ -51,6 +51,28 @@ impl Clean {
         if value & self.sign != 0 { value | self.above } else { value }
     }
 
+    /// True when [`Self::apply`] would change nothing. All samples of a line are looked at, so that vector instructions can.
+    fn is_applied(self, bytes: &[u8]) -> bool {
+        if self.sign == 0 {
+            let unused = !self.value;
+            return match self.width {
+                1 => bytes.iter().fold(0, |set, b| set | b) & unused as u8 == 0,
+                2 => bytes.as_chunks().0.iter().fold(0, |set, b| set | u16::from_le_bytes(*b)) & unused as u16 == 0,
+                _ => bytes.as_chunks().0.iter().fold(0, |set, b| set | u32::from_le_bytes(*b)) & unused == 0,
+            };
+        }
+        let changed = |sample: u32| sample ^ self.sample(sample);
+        0 == match self.width {
+            1 => bytes.iter().fold(0, |set, b| set | u32::from(changed(u32::from(*b)) as u8)),
+            2 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .fold(0, |set, b| set | u32::from(changed(u32::from(u16::from_le_bytes(*b))) as u16)),
+            _ => bytes.as_chunks().0.iter().fold(0, |set, b| set | changed(u32::from_le_bytes(*b))),
+        }
+    }
+
     fn apply(self, bytes: &mut [u8]) {
         match self.width {
             1 => bytes.iter_mut().for_each(|b| *b = self.sample(u32::from(*b)) as u8),
@@ -134,6 +156,17 @@ impl<'m> Native<'m> {
 
     fn spans(&self, line: u32, spans: &mut Vec<(u32, u32)>) {
         self.mask.spans(line % self.rows, self.unit_px, 1, spans);
+    }
+
+    /// True when the mask has a pixel of line `line` of a frame. `spans` is scratch space.
+    pub(crate) fn is_masked(&self, line: u32, spans: &mut Vec<(u32, u32)>) -> bool {
+        self.spans(line, spans);
+        !spans.is_empty()
+    }
+
+    /// True when no unused bit of a line is set (or, above a negative value, clear).
+    pub(crate) fn is_clean(&self, bytes: &[u8]) -> bool {
+        self.clean.is_none_or(|clean| clean.is_applied(bytes))
     }
 
     /// Redacts line `line` (of its frame) in place. `spans` is scratch space.

@@ -4,7 +4,7 @@ use dicom_core::{Tag, VR};
 
 use super::error::{Fault, ReadError};
 use super::inflate::inflate;
-use super::source::Body;
+use super::source::{Body, Cursor};
 use super::syntax::{
     EXPLICIT, EXPLICIT_BIG, EXPLICIT_VR_BIG_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, encoding_of,
 };
@@ -66,7 +66,7 @@ pub fn read_part10<'s>(source: &'s dyn Source, limits: &Limits) -> Result<(FileM
             }
         }
     }
-    let (mut meta, start) = read_meta(source, start)?;
+    let (mut meta, start) = read_meta(&Cursor::new(source), start)?;
     if meta.transfer_syntax_uid.is_empty() {
         meta.transfer_syntax_uid = guess(source, start)?.to_owned();
     }
@@ -93,15 +93,15 @@ fn read_from<'s>(source: &'s dyn Source, start: u64, uid: &str, limits: &Limits)
 
 /// Reads group 0002 from `at`, whatever its group length claims: it ends where another group begins. It is always explicit VR
 /// little endian; a writer that used implicit VR is understood.
-fn read_meta(source: &dyn Source, mut at: u64) -> Result<(FileMeta, u64), ReadError> {
+fn read_meta(source: &Cursor<'_>, mut at: u64) -> Result<(FileMeta, u64), ReadError> {
     let mut meta = FileMeta::default();
     let fault = |offset| ReadError::Malformed { offset, what: Fault::FileMeta };
     loop {
         let mut head = [0; 8];
-        if source.len().saturating_sub(at) < 8 {
+        if source.end().saturating_sub(at) < 8 {
             return Ok((meta, at));
         }
-        source.read_exact_at(&mut head, at)?;
+        source.read(&mut head, at)?;
         if u16::from_le_bytes([head[0], head[1]]) != 2 {
             return Ok((meta, at));
         }
@@ -109,17 +109,17 @@ fn read_meta(source: &dyn Source, mut at: u64) -> Result<(FileMeta, u64), ReadEr
         let (length, header) = match VR::from_binary([head[4], head[5]]) {
             Some(vr) if is_long_form(vr) => {
                 let mut length = [0; 4];
-                if source.len() - at < 12 {
+                if source.end() - at < 12 {
                     return Err(fault(at));
                 }
-                source.read_exact_at(&mut length, at + 8)?;
+                source.read(&mut length, at + 8)?;
                 (u32::from_le_bytes(length), 12)
             }
             Some(_) => (u32::from(u16::from_le_bytes([head[6], head[7]])), 8),
             None => (u32::from_le_bytes([head[4], head[5], head[6], head[7]]), 8),
         };
         let value = at + header;
-        let next = value.checked_add(u64::from(length)).filter(|end| *end <= source.len()).ok_or_else(|| fault(at))?;
+        let next = value.checked_add(u64::from(length)).filter(|end| *end <= source.end()).ok_or_else(|| fault(at))?;
         let field = match tag.1 {
             0x0002 => Some(&mut meta.sop_class_uid),
             0x0003 => Some(&mut meta.sop_instance_uid),
@@ -128,7 +128,7 @@ fn read_meta(source: &dyn Source, mut at: u64) -> Result<(FileMeta, u64), ReadEr
         };
         if let (Some(field), true) = (field, length <= MAX_META_VALUE) {
             let mut bytes = vec![0; length as usize];
-            source.read_exact_at(&mut bytes, value)?;
+            source.read(&mut bytes, value)?;
             *field = String::from_utf8_lossy(&bytes).trim_matches(['\0', ' ']).to_owned();
         }
         at = next;

@@ -15,8 +15,8 @@ pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.2453173730891144148331742289958
 /// Implementation Version Name (0002,0013): at most 16 characters.
 pub const IMPLEMENTATION_VERSION_NAME: &str = "GIFT_EDGE_1";
 
-/// Bytes copied at once from a source.
-const CHUNK: usize = 64 << 10;
+/// Bytes copied at once from a source: more than a writer gathers, so that they go straight through, and few enough for the caches.
+const CHUNK: usize = 256 << 10;
 /// Deepest nesting written; the reader allows 64.
 const MAX_DEPTH: usize = 128;
 const UNDEFINED: [u8; 4] = u32::MAX.to_le_bytes();

@@ -25,7 +25,7 @@ mod scan;
 mod vocabulary;
 
 pub(crate) use clean::Cleaner;
-pub use scan::{LeakFree, LeakKind, ScanError};
+pub use scan::{LeakFree, LeakKind, LeakScan, ScanError};
 
 use chrono::NaiveDate;
 

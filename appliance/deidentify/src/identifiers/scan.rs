@@ -4,16 +4,26 @@
 //! (pixel data, look-up tables, waveforms) can hold four letters by accident, so there only long identifiers are looked for;
 //! everywhere else (headers, text, preamble, JPEG and JPEG 2000 markers before the first scan, the bytes between values) all of
 //! them. Each is looked for in UTF-8 and UTF-16 of either byte order, and beyond ASCII in every character set of PS3.3
-//! C.12.1.1.2. Bytes are streamed; memory does not grow with the file.
+//! C.12.1.1.2. Memory does not grow with the file.
+//!
+//! # Two passes, one reading
+//!
+//! Long identifiers are looked for in *every* byte of the file, as it goes to the file: [`LeakScan::written`] is given exactly the
+//! bytes that the last write call took, in order, and knows nothing of what they are. [`LeakScan::finish`] then refuses a file that
+//! is longer or shorter than what went by, reads back from it all that is not bulk, and looks there for all identifiers. So every
+//! byte is covered whatever writer and rules believe about it, and the pixels of a cine are not read a second time only to be
+//! looked at. Matches across the borders of pieces are found by a tail that is kept; at the borders of bulk values, where a match
+//! need not respect what stands outside the value, the file is looked at again.
 
-mod bulk;
+mod stream;
+mod words;
 
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder, AhoCorasickKind, MatchKind};
-use encoding_rs::Encoding;
+use encoding_rs::{EncoderResult, Encoding};
 
-use bulk::Bulk;
+use stream::{Piece, Stream};
+use words::Words;
 
 use super::{Identifiers, Kept, Kind, is_dense, is_telling, is_telling_number};
 use crate::dataset::{Limits, ReadError, Source, Value, read_part10};
@@ -32,15 +42,15 @@ const FREE_LETTERS: usize = 7;
 const FREE_MIXED: usize = 6;
 /// Bytes beside a match that are looked at: two characters of UTF-16.
 const NEIGHBOURS: usize = 4;
-/// Bytes searched at once.
-const CHUNK: u64 = 256 << 10;
-/// Bytes of a fragment that are searched for the end of its codestream's header.
-const FRAGMENT_HEAD: usize = 16 << 10;
+/// Bytes read at once.
+const CHUNK: usize = 256 << 10;
+/// Bytes of a fragment that are searched for the end of its codestream's header: at first, and at most.
+const FRAGMENT_HEADS: [usize; 2] = [2 << 10, 16 << 10];
 /// Birth dates up to this year are placeholders (1900-01-01).
 const PLACEHOLDER_YEAR: i32 = 1900;
 
 /// What was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LeakKind {
     /// Part of a person's name.
     Name,
@@ -89,9 +99,9 @@ pub enum ScanError {
     /// The medium failed.
     #[error("reading the output failed: {0}")]
     Io(std::io::ErrorKind),
-    /// The patterns cannot be searched for.
-    #[error("patterns cannot be searched for")]
-    Patterns,
+    /// The file is not what went by: longer or shorter.
+    #[error("not all of the output was searched as it was written")]
+    Incomplete,
 }
 
 impl From<std::io::Error> for ScanError {
@@ -127,24 +137,39 @@ enum Edge {
     Date,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+/// Its bytes stand in [`Patterns`].
+#[derive(Debug, Clone, Copy)]
 struct Pattern {
-    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
     /// Bytes per character: neighbours are looked at in steps of it.
     unit: u8,
     edge: Edge,
-    kind: u8,
+    kind: LeakKind,
 }
 
-const KINDS: [LeakKind; 7] = [
-    LeakKind::Name,
-    LeakKind::Number,
-    LeakKind::Contact,
-    LeakKind::Institution,
-    LeakKind::Device,
-    LeakKind::BirthDate,
-    LeakKind::Uid,
-];
+impl Pattern {
+    fn len(&self) -> usize {
+        self.end - self.start
+    }
+}
+
+/// A scan under way: first everything that is written goes by ([`Self::written`]), then the file is looked at
+/// ([`Self::finish`]).
+pub struct LeakScan {
+    patterns: Patterns,
+    everywhere: Words,
+    in_bulk: Words,
+    stream: Stream,
+    found: Option<(u64, LeakKind)>,
+}
+
+/// Without the patterns.
+impl std::fmt::Debug for LeakScan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LeakScan")
+    }
+}
 
 impl Identifiers {
     /// Searches the finished file for every identifier that the profile does not keep on purpose.
@@ -152,21 +177,28 @@ impl Identifiers {
     /// # Errors
     /// The first hit, or that the file could not be searched: either way it is not to be released.
     pub fn scan(&self, output: &dyn Source, kept: Kept) -> Result<LeakFree, ScanError> {
-        let patterns = self.patterns(kept);
-        let everywhere = Search::text(&patterns)?;
-        let in_bulk = Search::bulk(&patterns);
-        let margin = patterns.iter().map(|p| p.bytes.len()).max().unwrap_or(0) as u64 + NEIGHBOURS as u64;
-        let mut at = 0;
-        for bulk in bulk_ranges(output)? {
-            everywhere.run(output, at, bulk.0, margin)?;
-            in_bulk.run(output, bulk.0, bulk.1, margin)?;
-            at = bulk.1;
-        }
-        everywhere.run(output, at, output.len(), margin)?;
-        Ok(LeakFree { patterns: u32::try_from(patterns.len()).unwrap_or(u32::MAX) })
+        let mut scan = self.leak_scan(kept);
+        read(output, 0, output.len(), |bytes| {
+            scan.written(bytes);
+            Ok(())
+        })?;
+        scan.finish(output)
     }
 
-    fn patterns(&self, kept: Kept) -> Vec<Pattern> {
+    /// The same for a file that is yet to be written.
+    pub fn leak_scan(&self, kept: Kept) -> LeakScan {
+        let patterns = self.patterns(kept);
+        let longest = patterns.list.iter().map(Pattern::len).max().unwrap_or(0);
+        LeakScan {
+            everywhere: Words::of_text(&patterns),
+            in_bulk: Words::of_bulk(&patterns, |p| p.len() >= BULK_PATTERN && p.unit == 1),
+            stream: Stream::new(longest),
+            patterns,
+            found: None,
+        }
+    }
+
+    fn patterns(&self, kept: Kept) -> Patterns {
         let mut out = Patterns::default();
         for person in &self.persons {
             out.person(person);
@@ -183,50 +215,169 @@ impl Identifiers {
         use chrono::Datelike;
         for date in self.birth_dates.iter().filter(|d| d.year() > PLACEHOLDER_YEAR) {
             for form in written_forms(*date) {
-                out.add(&form, Edge::Date, LeakKind::BirthDate);
+                out.add(form, Edge::Date, LeakKind::BirthDate);
             }
         }
         if !kept.uids {
             let device = self.device_uids.iter().filter(|_| !kept.device);
-            self.uids.iter().chain(device).for_each(|uid| out.add(uid, Edge::Number, LeakKind::Uid));
+            self.uids.iter().chain(device).for_each(|uid| out.add(uid.as_str(), Edge::Number, LeakKind::Uid));
         }
-        out.0.into_iter().collect()
+        out.encoded()
     }
 }
 
+impl LeakScan {
+    /// Looks at the next bytes of the file, which have just been written; the first are those at its beginning.
+    pub fn written(&mut self, bytes: &[u8]) {
+        let Self { patterns, in_bulk, stream, found, .. } = self;
+        if found.is_none() {
+            *found = stream.push(bytes, |piece| piece.first_in_bulk(in_bulk, patterns));
+        }
+    }
+
+    /// Searches the finished file.
+    ///
+    /// # Errors
+    /// The first hit, or that the file could not be searched: either way it is not to be released.
+    pub fn finish(mut self, output: &dyn Source) -> Result<LeakFree, ScanError> {
+        let Self { patterns, in_bulk, stream, found, .. } = &mut self;
+        let found = found.or_else(|| stream.end(|piece| piece.first_in_bulk(in_bulk, patterns)));
+        leak(found)?;
+        if self.stream.seen() != output.len() {
+            return Err(ScanError::Incomplete);
+        }
+        let mut at = 0;
+        for (start, end) in bulk_ranges(output)? {
+            self.text(output, at, start)?;
+            self.borders(output, start, end)?;
+            at = end;
+        }
+        self.text(output, at, output.len())?;
+        Ok(LeakFree { patterns: u32::try_from(self.patterns.list.len()).unwrap_or(u32::MAX) })
+    }
+
+    /// Searches `start..end` of the file for all patterns.
+    fn text(&self, output: &dyn Source, start: u64, end: u64) -> Result<(), ScanError> {
+        let mut stream = self.stream.another(start);
+        let find = |piece: Piece<'_>| piece.first_in_text(&self.everywhere, &self.patterns);
+        read(output, start, end, |bytes| leak(stream.push(bytes, find)))?;
+        leak(stream.end(find))
+    }
+
+    /// Searches the borders of a bulk value as if nothing stood outside: a match may begin or end there.
+    fn borders(&self, output: &dyn Source, start: u64, end: u64) -> Result<(), ScanError> {
+        if self.in_bulk.is_empty() {
+            return Ok(());
+        }
+        let border = self.stream.keep() as u64;
+        let whole = end - start <= border;
+        let mut bytes = vec![0; border.min(end - start) as usize];
+        output.read_exact_at(&mut bytes, start)?;
+        let piece = Piece { bytes: &bytes, offset: start, first: true, last: whole };
+        leak(piece.first_in_bulk(&self.in_bulk, &self.patterns))?;
+        if whole {
+            return Ok(());
+        }
+        output.read_exact_at(&mut bytes, end - border)?;
+        let piece = Piece { bytes: &bytes, offset: end - border, first: false, last: true };
+        leak(piece.first_in_bulk(&self.in_bulk, &self.patterns))
+    }
+}
+
+fn leak(found: Option<(u64, LeakKind)>) -> Result<(), ScanError> {
+    found.map_or(Ok(()), |(offset, kind)| Err(ScanError::Leak { kind, offset }))
+}
+
+/// Reads `start..end` piece by piece.
+fn read(
+    source: &dyn Source,
+    start: u64,
+    end: u64,
+    mut take: impl FnMut(&[u8]) -> Result<(), ScanError>,
+) -> Result<(), ScanError> {
+    let mut buffer = Vec::new();
+    let mut at = start;
+    while at < end {
+        let length = (end - at).min(CHUNK as u64) as usize;
+        buffer.resize(length, 0);
+        source.read_exact_at(&mut buffer, at)?;
+        take(&buffer)?;
+        at += length as u64;
+    }
+    Ok(())
+}
+
+/// What is to be looked for: texts at first, and of those the patterns in every encoding, their bytes in one place.
 #[derive(Default)]
-struct Patterns(BTreeSet<Pattern>);
+struct Patterns {
+    texts: Vec<(String, Edge, LeakKind)>,
+    bytes: Vec<u8>,
+    list: Vec<Pattern>,
+}
 
 impl Patterns {
-    /// Adds `text` in every encoding.
-    fn add(&mut self, text: &str, edge: Edge, kind: LeakKind) {
-        let kind = KINDS.iter().position(|k| *k == kind).unwrap_or(0) as u8;
-        let mut put = |bytes: Vec<u8>, unit: u8| {
-            if bytes.len() >= MIN_PATTERN {
-                self.0.insert(Pattern { bytes, unit, edge, kind });
+    /// Adds `text`, to be looked for in every encoding.
+    fn add(&mut self, text: impl Into<String>, edge: Edge, kind: LeakKind) {
+        self.texts.push((text.into(), edge, kind));
+    }
+
+    /// Makes the patterns; what was added twice counts once.
+    fn encoded(mut self) -> Self {
+        self.texts.sort_unstable();
+        self.texts.dedup();
+        for (text, edge, kind) in std::mem::take(&mut self.texts) {
+            // ASCII letters match in either case; others are given in each.
+            if text.is_ascii() {
+                self.encode(&text, edge, kind);
+            } else {
+                let cases: BTreeSet<String> = [text.to_lowercase(), text.to_uppercase(), text].into();
+                cases.iter().for_each(|text| self.encode(text, edge, kind));
             }
-        };
-        // ASCII letters match in either case; others are given in each.
-        let cases: BTreeSet<String> = if text.is_ascii() {
-            [text.to_owned()].into()
-        } else {
-            [text.to_owned(), text.to_lowercase(), text.to_uppercase()].into()
-        };
-        for text in cases {
-            put(text.clone().into_bytes(), 1);
-            put(text.encode_utf16().flat_map(u16::to_le_bytes).collect(), 2);
-            put(text.encode_utf16().flat_map(u16::to_be_bytes).collect(), 2);
-            if !text.is_ascii() {
-                for encoding in ENCODINGS {
-                    let (bytes, _, lossy) = encoding.encode(&text);
-                    if !lossy {
-                        put(bytes.into_owned(), 1);
-                    }
-                }
+        }
+        self
+    }
+
+    fn encode(&mut self, text: &str, edge: Edge, kind: LeakKind) {
+        let first = self.list.len();
+        self.put(text.as_bytes(), 1, edge, kind, first);
+        let mut bytes = Vec::with_capacity(2 * text.len());
+        for order in [u16::to_le_bytes, u16::to_be_bytes] {
+            bytes.clear();
+            text.encode_utf16().for_each(|unit| bytes.extend_from_slice(&order(unit)));
+            self.put(&bytes, 2, edge, kind, first);
+        }
+        if text.is_ascii() {
+            return;
+        }
+        for encoding in ENCODINGS {
+            bytes.clear();
+            let mut encoder = encoding.new_encoder();
+            let most = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(0);
+            bytes.reserve(most);
+            let (result, _) = encoder.encode_from_utf8_to_vec_without_replacement(text, &mut bytes, true);
+            if result == EncoderResult::InputEmpty {
+                self.put(&bytes, 1, edge, kind, first);
             }
         }
     }
 
+    /// Adds a pattern unless it is too short, or one of those from `first` on (the same text in other encodings).
+    fn put(&mut self, bytes: &[u8], unit: u8, edge: Edge, kind: LeakKind, first: usize) {
+        let twice = self.list[first..].iter().any(|other| other.unit == unit && self.of(other) == bytes);
+        if bytes.len() >= MIN_PATTERN && !twice {
+            let start = self.bytes.len();
+            self.bytes.extend_from_slice(bytes);
+            self.list.push(Pattern { start, end: self.bytes.len(), unit, edge, kind });
+        }
+    }
+
+    /// The bytes of a pattern.
+    fn of(&self, pattern: &Pattern) -> &[u8] {
+        &self.bytes[pattern.start..pattern.end]
+    }
+}
+
+impl Patterns {
     fn word(&mut self, word: &str, kind: LeakKind) {
         let length = word.chars().count();
         let free = length >= FREE_LETTERS || is_dense(word);
@@ -255,7 +406,7 @@ impl Patterns {
             for b in parts.iter().skip(n + 1).filter(|b| a.chars().count() > 1 && b.chars().count() > 1) {
                 for (a, b) in [(a, b), (b, a)] {
                     for separator in ["^", " ", ", ", ",", "_"] {
-                        self.add(&format!("{a}{separator}{b}"), Edge::Word, LeakKind::Name);
+                        self.add(format!("{a}{separator}{b}"), Edge::Word, LeakKind::Name);
                     }
                 }
             }
@@ -274,10 +425,10 @@ impl Patterns {
             _ => Edge::Word,
         };
         self.add(text, edge, kind);
-        self.add(&number, edge, kind);
+        self.add(number.as_str(), edge, kind);
         if digits && number.len() == 10 {
             for separator in [" ", "-"] {
-                self.add(&[&number[..3], &number[3..6], &number[6..]].join(separator), edge, kind);
+                self.add([&number[..3], &number[3..6], &number[6..]].join(separator), edge, kind);
             }
         }
     }
@@ -285,7 +436,7 @@ impl Patterns {
     fn contact(&mut self, text: &str) {
         let digits: String = text.chars().filter(char::is_ascii_digit).collect();
         if digits.len() >= 7 {
-            self.add(&digits, Edge::Number, LeakKind::Contact);
+            self.add(digits, Edge::Number, LeakKind::Contact);
             self.add(text, Edge::Number, LeakKind::Contact);
         } else if text.contains('@') {
             self.add(text, Edge::Word, LeakKind::Contact);
@@ -323,70 +474,24 @@ static ENCODINGS: [&Encoding; 17] = [
     encoding_rs::GB18030,
 ];
 
-/// A way of searching for some of the patterns.
-enum Search<'p> {
-    /// All of them, in text.
-    Text(Vec<&'p Pattern>, Box<AhoCorasick>),
-    /// The long ones, in bulk.
-    Bulk(Bulk<'p>),
-    /// There are none.
-    Nothing,
-}
-
-impl<'p> Search<'p> {
-    fn text(patterns: &'p [Pattern]) -> Result<Self, ScanError> {
-        if patterns.is_empty() {
-            return Ok(Self::Nothing);
-        }
-        // Text is short: what takes longest is to build the automaton, and this kind is built fastest.
-        let built = AhoCorasickBuilder::new()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::NoncontiguousNFA))
-            .ascii_case_insensitive(true)
-            .build(patterns.iter().map(|p| &p.bytes));
-        Ok(Self::Text(patterns.iter().collect(), Box::new(built.map_err(|_| ScanError::Patterns)?)))
+impl Piece<'_> {
+    /// The first of all patterns.
+    fn first_in_text(&self, words: &Words, patterns: &Patterns) -> Option<(u64, LeakKind)> {
+        words.find_in_text(patterns, self.bytes, |pattern, start| self.judge(pattern, start))
     }
 
-    fn bulk(patterns: &'p [Pattern]) -> Self {
-        let bulk = Bulk::new(patterns.iter().filter(|p| p.bytes.len() >= BULK_PATTERN && p.unit == 1));
-        if bulk.is_empty() { Self::Nothing } else { Self::Bulk(bulk) }
+    /// The first of the long ones.
+    fn first_in_bulk(&self, words: &Words, patterns: &Patterns) -> Option<(u64, LeakKind)> {
+        words.find_in_bulk(patterns, self.bytes, |pattern, start| self.judge(pattern, start))
     }
 
-    /// Searches `start..end`, in chunks that overlap by `margin`: the longest pattern and its neighbours.
-    fn run(&self, source: &dyn Source, start: u64, end: u64, margin: u64) -> Result<(), ScanError> {
-        if matches!(self, Self::Nothing) {
-            return Ok(());
-        }
-        let mut buffer = Vec::new();
-        let mut at = start;
-        while at < end {
-            let from = at.saturating_sub(margin).max(start);
-            let to = (at + CHUNK).min(end);
-            buffer.resize((to - from) as usize, 0);
-            source.read_exact_at(&mut buffer, from)?;
-            if let Some((offset, kind)) = self.first(&buffer, to == end) {
-                return Err(ScanError::Leak { kind, offset: from + offset as u64 });
-            }
-            at = to;
-        }
-        Ok(())
-    }
-
-    /// The first match in a chunk that its neighbours do not rule out.
-    fn first(&self, chunk: &[u8], last: bool) -> Option<(usize, LeakKind)> {
-        let judge = |pattern: &Pattern, start: usize| {
-            let end = start + pattern.bytes.len();
-            // A match at the very end of a chunk that goes on is seen again, with its neighbours, in the next one.
-            let cut = !last && chunk.len() - end < NEIGHBOURS;
-            (!cut && pattern.stands_at(chunk, start, end)).then(|| (start, KINDS[usize::from(pattern.kind)]))
-        };
-        match self {
-            Self::Text(patterns, automaton) => automaton
-                .find_overlapping_iter(chunk)
-                .find_map(|hit| judge(patterns[hit.pattern().as_usize()], hit.start())),
-            Self::Bulk(bulk) => bulk.find(chunk).find_map(|(start, pattern)| judge(pattern, start)),
-            Self::Nothing => None,
-        }
+    /// The match, when its neighbours do not rule it out. One whose neighbours are not all in this piece is in another, with
+    /// them.
+    fn judge(&self, pattern: &Pattern, start: usize) -> Option<(u64, LeakKind)> {
+        let end = start + pattern.len();
+        let cut = !self.first && start < NEIGHBOURS || !self.last && self.bytes.len() - end < NEIGHBOURS;
+        let found = !cut && pattern.stands_at(self.bytes, start, end);
+        found.then(|| (self.offset + start as u64, pattern.kind))
     }
 }
 
@@ -423,7 +528,7 @@ impl Pattern {
 fn bulk_ranges(output: &dyn Source) -> Result<Vec<(u64, u64)>, ScanError> {
     let limits = Limits { inline_bytes: BULK_BYTES, ..Limits::default() };
     let (_, parsed) = read_part10(output, &limits).map_err(ScanError::Unreadable)?;
-    let mut ranges = Vec::new();
+    let (mut ranges, mut head) = (Vec::new(), Vec::new());
     let mut put = |value: &Value, head: u64| {
         if let Value::Span { offset, length, .. } = value {
             ranges.push((offset + head.min(*length), offset + length));
@@ -433,7 +538,7 @@ fn bulk_ranges(output: &dyn Source) -> Result<Vec<(u64, u64)>, ScanError> {
         match &element.value {
             Value::Fragments { fragments, .. } => {
                 for fragment in fragments {
-                    put(fragment, codestream_head(output, fragment)?);
+                    put(fragment, codestream_head(output, fragment, &mut head)?);
                 }
             }
             value => put(value, 0),
@@ -444,16 +549,19 @@ fn bulk_ranges(output: &dyn Source) -> Result<Vec<(u64, u64)>, ScanError> {
 }
 
 /// Length of the markers before a codestream's first entropy-coded byte (JPEG SOS, JPEG 2000 SOD): text may stand there.
-fn codestream_head(output: &dyn Source, fragment: &Value) -> Result<u64, ScanError> {
+fn codestream_head(output: &dyn Source, fragment: &Value, bytes: &mut Vec<u8>) -> Result<u64, ScanError> {
     let Value::Span { offset, length, .. } = fragment else { return Ok(0) };
-    let take = usize::try_from(*length).unwrap_or(usize::MAX).min(FRAGMENT_HEAD);
-    let mut bytes = vec![0; take];
-    output.read_exact_at(&mut bytes, *offset)?;
-    if bytes.first() != Some(&0xFF) {
-        return Ok(0);
+    for head in FRAGMENT_HEADS {
+        bytes.resize(usize::try_from(*length).unwrap_or(usize::MAX).min(head), 0);
+        output.read_exact_at(bytes, *offset)?;
+        if bytes.first() != Some(&0xFF) {
+            return Ok(0);
+        }
+        if let Some(scan) = bytes.windows(2).position(|w| matches!(w, [0xFF, 0xDA] | [0xFF, 0x93])) {
+            return Ok(scan as u64);
+        }
     }
-    let scan = bytes.windows(2).position(|w| matches!(w, [0xFF, 0xDA] | [0xFF, 0x93]));
-    Ok(scan.unwrap_or(take) as u64)
+    Ok(bytes.len() as u64)
 }
 
 #[cfg(test)]

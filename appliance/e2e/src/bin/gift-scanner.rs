@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use gift_e2e::{
-    generator::{Generator, Key},
+    generator::{Fixed, Generator, Key, Kind},
     search::Search,
 };
 
@@ -32,6 +32,29 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Write objects of one kind and size (000001.dcm …) into a directory, without a key: what `cargo xtask bench` measures with.
+    Load {
+        /// The directory; made if missing.
+        directory: PathBuf,
+        /// Which.
+        #[arg(long)]
+        kind: Load,
+        /// How many objects.
+        #[arg(long, default_value_t = 1)]
+        count: usize,
+        /// Side of a CT slice, pixels.
+        #[arg(long)]
+        side: Option<u16>,
+        /// Frames of a cine.
+        #[arg(long)]
+        frames: Option<u32>,
+        /// Size of an ultrasound image, pixels.
+        #[arg(long, num_args = 2, value_names = ["ROWS", "COLUMNS"])]
+        size: Vec<u16>,
+        /// Which set.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Search files and folders for every identifier planted in a set; fails when one is found.
     Search {
         /// The directory of the set.
@@ -42,8 +65,38 @@ enum Command {
     },
 }
 
+/// What can be made in a given size.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Load {
+    /// CT slices.
+    Ct,
+    /// Cines with native pixels.
+    RawCine,
+    /// Cines with JPEG baseline frames.
+    JpegCine,
+}
+
+impl Load {
+    fn kind(self) -> Kind {
+        match self {
+            Self::Ct => Kind::Ct,
+            Self::RawCine => Kind::VolusonCine,
+            Self::JpegCine => Kind::EpiqCine,
+        }
+    }
+}
+
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
+        Command::Load { directory, kind, count, side, frames, size, seed } => {
+            std::fs::create_dir_all(&directory)?;
+            let size = size.first().copied().zip(size.get(1).copied());
+            let mut generator = Generator::with(seed, Fixed { side, frames, size });
+            for number in 1..=count {
+                let object = generator.one(kind.kind());
+                std::fs::write(directory.join(format!("{number:06}.dcm")), object.bytes)?;
+            }
+        }
         Command::Generate { directory, count, seed } => {
             let key = Generator::new(seed).write_set(&directory, count).context("cannot write the set")?;
             let released = key.released().count();

@@ -119,7 +119,8 @@ pub(super) fn slice(size: u16, position: u32, rng: &mut Rng) -> Vec<u16> {
         rng.fill(&mut noise);
         for x in 0..n {
             let (dx, dy) = (x - n / 2, y - n / 2);
-            let ring = dx * dx * 100 / (a * a).max(1) + dy * dy * 100 / (b * b).max(1);
+            let part = |d: i32, radius: i32| i64::from(d).pow(2) * 100 / i64::from(radius).pow(2).max(1);
+            let ring = part(dx, a) + part(dy, b);
             let tissue = match ring {
                 0..=20 => 1060,
                 21..=84 => 1010,

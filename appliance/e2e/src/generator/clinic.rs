@@ -69,6 +69,26 @@ pub(super) struct Session {
     pub(super) sop_instance: String,
     /// Instances this one may refer to: earlier ones of its series.
     pub(super) earlier: Vec<String>,
+    /// What is not left to chance.
+    pub(super) fixed: Fixed,
+}
+
+impl Session {
+    /// Size of a screen capture: rows, columns.
+    pub(super) fn size(&self) -> (u16, u16) {
+        self.fixed.size.unwrap_or(self.series.scanner.size)
+    }
+}
+
+/// What of an object's size is not left to chance: for measuring, where sizes must be known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// Side of a CT slice, pixels.
+    pub side: Option<u16>,
+    /// Frames of a cine.
+    pub frames: Option<u32>,
+    /// Size of a screen capture: rows, columns.
+    pub size: Option<(u16, u16)>,
 }
 
 #[derive(Debug)]
@@ -83,9 +103,15 @@ struct Open {
 pub(super) struct Clinic {
     patients: Vec<Arc<Patient>>,
     open: BTreeMap<Kind, Open>,
+    fixed: Fixed,
 }
 
 impl Clinic {
+    /// One in which the sizes that `fixed` names are always the same.
+    pub(super) fn with(fixed: Fixed) -> Self {
+        Self { fixed, ..Self::default() }
+    }
+
     /// The next object of a kind: the next of its series, or the first of a new one.
     pub(super) fn next(&mut self, kind: Kind, rng: &mut Rng) -> Session {
         let open = match self.open.remove(&kind) {
@@ -98,7 +124,7 @@ impl Clinic {
         open.instances.push(sop_instance.clone());
         let instance = open.instances.len() as u32;
         self.open.insert(kind, open);
-        Session { series, instance, sop_instance, earlier }
+        Session { series, instance, sop_instance, earlier, fixed: self.fixed }
     }
 
     fn new_series(&mut self, kind: Kind, before: Option<Arc<Series>>, rng: &mut Rng) -> Open {
@@ -114,7 +140,7 @@ impl Clinic {
             uid: uid(scanner.uid_root, rng),
             number: rng.between(1, 900),
             frame_of_reference: uid(scanner.uid_root, rng),
-            side: rng.pick(&[64, 128, 192, 256, 256, 256, 320, 512]),
+            side: self.fixed.side.unwrap_or(rng.pick(&[64, 128, 192, 256, 256, 256, 320, 512])),
         };
         Open { series: Arc::new(series), left: rng.between(1, kind.longest_series()), instances: Vec::new() }
     }

@@ -25,6 +25,7 @@ pub mod scanner;
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
+pub use clinic::Fixed;
 pub use key::{Burnt, Class, Entry, KEY_NAME, Key, Planted};
 pub use kind::{CALLED_AE, Expectation, Kind, Mix, UNROUTED_AE};
 pub use repertoire::Repertoire;
@@ -79,6 +80,11 @@ impl Generator {
     /// A generator of the objects that `seed` names.
     pub fn new(seed: u64) -> Self {
         Self { seed, rng: Rng::new(seed), clinic: Clinic::default() }
+    }
+
+    /// The same, with sizes that are not left to chance.
+    pub fn with(seed: u64, fixed: Fixed) -> Self {
+        Self { seed, rng: Rng::new(seed), clinic: Clinic::with(fixed) }
     }
 
     /// Makes objects one by one, in a mixed order; a number stands for the usual mix.

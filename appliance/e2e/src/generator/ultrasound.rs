@@ -37,8 +37,12 @@ pub(super) fn make(kind: Kind, session: &Session, rng: &mut Rng) -> Made {
         rng,
     );
     attributes(&mut draft, session, rng);
-    let size = session.series.scanner.size;
-    let frames = if multi_frame { rng.between(2, 3) as usize } else { 1 };
+    let size = session.size();
+    let frames = match (multi_frame, session.fixed.frames) {
+        (false, _) => 1,
+        (true, Some(frames)) => frames as usize,
+        (true, None) => rng.between(2, 3) as usize,
+    };
     if multi_frame {
         cine(&mut draft, frames);
     }
@@ -84,7 +88,7 @@ fn attributes(draft: &mut Draft, session: &Session, rng: &mut Rng) {
         let pieces = [Say("pt "), Plant(Class::Name, &name.filed()), Say(" dob "), Plant(Class::BirthDate, &born)];
         draft.prose(tags::IMAGE_COMMENTS, VR::LT, &pieces);
     }
-    let (rows, columns) = session.series.scanner.size;
+    let (rows, columns) = session.size();
     draft.sequence(tags::SEQUENCE_OF_ULTRASOUND_REGIONS, 1, |_, region| {
         let corners = [
             (tags::REGION_LOCATION_MIN_X0, 0),
@@ -164,7 +168,7 @@ fn banner(canvas: &mut Canvas, session: &Session) -> Vec<Burnt> {
             }
         }
     }
-    let (rows, columns) = scanner.size;
+    let (rows, columns) = session.size();
     write(canvas, [columns - 168, 84, 168], "MI 0.9", FAINT);
     write(canvas, [columns - 168, 106, 168], "TIs 0.2", FAINT);
     write(canvas, [12, rows - 28, 168], "13.2cm/1.1", FAINT);

@@ -247,6 +247,65 @@ fn any_changed_byte_in_native_pixels_fails_the_proof() {
     }
 }
 
+/// What is handed out does not depend on how it is read, and there is no clearance before all of it was.
+#[test]
+fn redacted_lines_are_the_same_however_they_are_read() {
+    for (allocated, stored, columns, frames) in [(8, 8, 13, 3), (16, 12, 14, 2)] {
+        let image = Image::of(Photometric::Monochrome2, 7, columns, frames, allocated, stored);
+        let plan = plan(&image, Method::Native);
+        let whole = run(&image, &mut image.data_set());
+        for size in [1, 2, 3, 12, 13, 14, 15, 29, 100, whole.len()] {
+            let mut ds = image.data_set();
+            let none = Vec::new();
+            let redacting = Redacting::new(&plan, &mut ds, &none).unwrap();
+            assert_eq!(redacting.len(), whole.len() as u64);
+            let mut read = vec![0xEE; whole.len()];
+            for (n, piece) in read.chunks_mut(size).enumerate() {
+                redacting.read_exact_at(piece, (n * size) as u64).unwrap();
+            }
+            assert_eq!(read, whole, "{size} at a time");
+            assert!(redacting.read_exact_at(&mut [0], whole.len() as u64).is_err());
+            let cleared = redacting.clearance().unwrap();
+            assert_eq!(cleared.cleared(), ds.get(tags::PIXEL_DATA).map(|e| &e.value));
+        }
+        let mut ds = image.data_set();
+        let none = Vec::new();
+        let redacting = Redacting::new(&plan, &mut ds, &none).unwrap();
+        let mut end = vec![0; 5];
+        redacting.read_exact_at(&mut end, whole.len() as u64 - 5).unwrap();
+        assert!(matches!(redacting.clearance(), Err(RedactError::Unproven { frame: 1 })), "only the end was read");
+    }
+}
+
+#[test]
+fn an_unused_bit_that_is_set_is_seen_in_every_sample() {
+    for (allocated, stored, high, signed) in
+        [(8, 7, 6, false), (16, 12, 11, false), (16, 12, 13, false), (16, 12, 11, true), (32, 20, 19, true)]
+    {
+        let mut image = Image::of(Photometric::Monochrome2, 7, 13, 1, allocated, stored);
+        (image.high, image.signed) = (high, signed);
+        let layout = PixelLayout::of(&image.data_set()).unwrap();
+        let (mask, width) = (Mask::default(), usize::from(allocated / 8));
+        let native = Native::new(&layout, &mask, [0; 3]);
+        let mut line = image.pixels[..native.line_length()].to_vec();
+        native.redact(0, &mut line, &mut Vec::new());
+        assert!(native.is_clean(&line));
+        for bit in 0..line.len() * 8 {
+            let mut other = line.clone();
+            other[bit / 8] ^= 1 << (bit % 8);
+            let mut redacted = other.clone();
+            native.redact(0, &mut redacted, &mut Vec::new());
+            assert_eq!(
+                native.is_clean(&other),
+                redacted == other,
+                "bit {} of sample {}",
+                bit % (8 * width),
+                bit / 8 / width
+            );
+        }
+    }
+}
+
 mod jpeg_frames {
     use super::*;
     use image::{ExtendedColorType, ImageFormat, codecs::jpeg::JpegEncoder};

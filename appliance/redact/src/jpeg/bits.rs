@@ -2,8 +2,9 @@
 
 use super::JpegError;
 
-/// Reads bits, most significant first, up to the next marker.
-#[derive(Debug, Clone)]
+/// Reads bits, most significant first, up to the next marker. A loop over symbols works on a copy of its own, which stays in
+/// registers because nothing that is not inlined has its address.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct BitReader<'a> {
     bytes: &'a [u8],
     position: usize,
@@ -36,13 +37,13 @@ impl<'a> BitReader<'a> {
                     return;
                 }
             }
-            self.refill_slowly();
+            *self = self.refilled_slowly();
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn refill_slowly(&mut self) {
+    fn refilled_slowly(mut self) -> Self {
         while self.count <= 56 {
             let byte = match (self.bytes.get(self.position), self.bytes.get(self.position + 1)) {
                 (Some(0xFF), Some(0)) => {
@@ -52,7 +53,7 @@ impl<'a> BitReader<'a> {
                 (Some(0xFF), _) | (None, _) => {
                     self.invented += 64 - self.count;
                     self.count = 64;
-                    return;
+                    return self;
                 }
                 (Some(&byte), _) => {
                     self.position += 1;
@@ -62,6 +63,7 @@ impl<'a> BitReader<'a> {
             self.window |= u64::from(byte) << (56 - self.count);
             self.count += 8;
         }
+        self
     }
 
     /// The next `n` (1…32) bits, not consumed.

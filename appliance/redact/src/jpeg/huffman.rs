@@ -137,17 +137,19 @@ impl Decoder {
             reader.consume(u32::from(entry >> 8));
             return Ok(entry as u8);
         }
-        self.decode_long(reader)
+        let (symbol, length) = self.decode_long(reader.peek(16))?;
+        reader.consume(length);
+        Ok(symbol)
     }
 
+    /// The symbol that 16 bits begin with, when its code is long, and the length of the code.
     #[inline(never)]
-    fn decode_long(&self, reader: &mut BitReader<'_>) -> Result<u8, JpegError> {
-        let next = reader.peek(16);
+    fn decode_long(&self, next: u32) -> Result<(u8, u32), JpegError> {
         for length in FAST_BITS + 1..=16 {
             if next < self.limit[length as usize] {
-                reader.consume(length);
                 let index = (next >> (16 - length)) as i32 + self.base[length as usize];
-                return self.symbols.get(index as usize).copied().ok_or(JpegError::Malformed("Huffman code"));
+                let symbol = self.symbols.get(index as usize).ok_or(JpegError::Malformed("Huffman code"))?;
+                return Ok((*symbol, length));
             }
         }
         Err(JpegError::Malformed("Huffman code"))

@@ -156,43 +156,48 @@ fn step(symbol: u8, k: &mut u32) -> Result<Option<u32>, JpegError> {
 
 #[inline(always)]
 fn keep<S: Sink>(
-    reader: &mut BitReader<'_>,
+    shared: &mut BitReader<'_>,
     channel: &Channel<'_>,
     index: usize,
     prediction: &mut i32,
     sink: &mut S,
 ) -> Result<(), JpegError> {
-    let dc = dc(reader, channel, prediction)?;
+    let mut reader = *shared;
+    let dc = dc(&mut reader, channel, prediction)?;
     sink.dc(index, dc)?;
     let mut k = 1;
     while k < 64 {
         reader.refill();
-        let symbol = channel.ac.decode(reader)?;
+        let symbol = channel.ac.decode(&mut reader)?;
         let Some(size) = step(symbol, &mut k)? else {
+            *shared = reader;
             return sink.ac(index, symbol, 0);
         };
         sink.ac(index, symbol, reader.take(size))?;
     }
+    *shared = reader;
     Ok(())
 }
 
 #[inline(always)]
 fn skip<S: Sink>(
-    reader: &mut BitReader<'_>,
+    shared: &mut BitReader<'_>,
     channel: &Channel<'_>,
     index: usize,
     prediction: &mut i32,
     sink: &mut S,
 ) -> Result<(), JpegError> {
-    let dc = dc(reader, channel, prediction)?;
+    let mut reader = *shared;
+    let dc = dc(&mut reader, channel, prediction)?;
     let mut flat = true;
     let mut k = 1;
     while k < 64 {
         reader.refill();
-        let symbol = channel.ac.decode(reader)?;
+        let symbol = channel.ac.decode(&mut reader)?;
         let Some(size) = step(symbol, &mut k)? else { break };
         flat = false;
         reader.take(size);
     }
+    *shared = reader;
     sink.masked(index, dc, flat)
 }

@@ -1,0 +1,275 @@
+//! Finding patterns by the words of four bytes that they begin with or cover.
+//!
+//! A word that some pattern can put at a place is rare, so one look-up a word in a bitmap that fits the first-level cache decides
+//! almost always; the exact comparison follows. ASCII letters match in either case: bit 5 is set in words and patterns alike before
+//! the look-up.
+//!
+//! In text every byte may begin a match, so each is looked at ([`Words::find_in_text`]). In bulk only long patterns are looked for:
+//! a match of at least seven bytes covers one whole aligned word of four, whichever way it lies, so aligned words are enough
+//! ([`Words::find_in_bulk`]). Most pixels are no characters; whole lines of words without one are passed over by their range
+//! alone, in a form that the compiler makes vector instructions of.
+
+use super::{Pattern, Patterns};
+
+/// Shortest pattern of which every match covers an aligned word.
+pub(super) const MIN_BULK_PATTERN: usize = 7;
+/// Bytes at the start of a long pattern that may be left out of its words, to choose better ones.
+const MOST_SPARE: usize = 4;
+/// Bytes of a word.
+const WORD: usize = 4;
+/// Bits of the bitmap's index.
+const INDEX_BITS: u32 = 16;
+/// ASCII upper and lower case differ in this bit, here of each byte.
+const CASE: u32 = 0x2020_2020;
+/// Bytes whose range is looked at together: a line of the cache.
+const LINE: usize = 64;
+const EACH: u32 = 0x0101_0101;
+const HIGH: u32 = 0x8080_8080;
+
+/// A word of a pattern.
+#[derive(Clone, Copy)]
+struct Entry {
+    /// With [`CASE`] set.
+    word: u32,
+    /// Ordinal of the pattern.
+    pattern: u32,
+    /// Where the word stands in it.
+    offset: u32,
+}
+
+/// Patterns by some of their words.
+pub(super) struct Words {
+    bitmap: Vec<u64>,
+    /// Ascending by word.
+    entries: Vec<Entry>,
+    /// Range of the bytes of the words.
+    range: Range,
+    /// The same of those that are grey ([`is_grey`]).
+    grey: Range,
+}
+
+/// True for four bytes of which at least two neighbouring pairs are equal, as any four of grey pixels in RGB are.
+#[inline(always)]
+fn is_grey(word: u32) -> bool {
+    let differ = word ^ (word >> 8);
+    // The high bit of each of the lower three bytes: whether that byte is not zero.
+    let pairs = ((differ & 0x007F_7F7F).wrapping_add(0x007F_7F7F) | differ) & 0x0080_8080;
+    pairs & pairs.wrapping_sub(1) == 0
+}
+
+/// Bytes from `least` to `greatest`, as two tests on the four bytes of a word. A byte below 80H fails the first when less than
+/// `least` (which is at most 80H), a byte fails the second when more than `greatest`; from 80H nothing fails it.
+#[derive(Clone, Copy)]
+struct Range {
+    bounds: (u8, u8),
+    least: u32,
+    headroom: u32,
+    high: u32,
+}
+
+impl Range {
+    /// Of no bytes at all.
+    const NONE: Self = Self { bounds: (u8::MAX, 0), least: 0x80 * EACH, headroom: 0x7F * EACH, high: HIGH };
+
+    /// Up to these bytes too, in either case.
+    fn with(self, bytes: &[u8]) -> Self {
+        let (mut least, mut greatest) = self.bounds;
+        for byte in bytes {
+            least = least.min(byte.to_ascii_uppercase());
+            greatest = greatest.max(byte.to_ascii_lowercase());
+        }
+        Self {
+            bounds: (least, greatest),
+            least: u32::from(least.min(0x80)) * EACH,
+            headroom: u32::from(0x7F - greatest.min(0x7F)) * EACH,
+            high: if greatest < 0x80 { HIGH } else { 0 },
+        }
+    }
+
+    /// True when some byte of the word is outside.
+    #[inline(always)]
+    fn excludes(self, word: u32) -> bool {
+        let below = word.wrapping_sub(self.least) & !word & HIGH;
+        let above = ((word & !HIGH).wrapping_add(self.headroom) | word) & self.high;
+        below | above != 0
+    }
+}
+
+fn index(word: u32) -> usize {
+    (word.wrapping_mul(0x9E37_79B1) >> (32 - INDEX_BITS)) as usize
+}
+
+fn word_of(bytes: &[u8]) -> u32 {
+    u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+}
+
+/// True when `wanted` is true of a word. All are looked at, so that vector instructions can.
+#[inline(always)]
+fn any_word(line: &[u8; LINE], wanted: impl Fn(u32) -> bool) -> bool {
+    line.as_chunks::<WORD>().0.iter().fold(0, |any, word| any | u32::from(wanted(u32::from_le_bytes(*word)))) != 0
+}
+
+impl Words {
+    /// By the first word of each pattern, all of which have at least four bytes.
+    pub(super) fn of_text(patterns: &Patterns) -> Self {
+        Self::new(patterns, 1, |_| true)
+    }
+
+    /// By the four words that a match may cover, of patterns that `wanted` chooses and that are long enough.
+    pub(super) fn of_bulk(patterns: &Patterns, wanted: impl Fn(&Pattern) -> bool) -> Self {
+        Self::new(patterns, WORD, |pattern| wanted(pattern) && pattern.len() >= MIN_BULK_PATTERN)
+    }
+
+    fn new(patterns: &Patterns, ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
+        let mut entries = Vec::with_capacity(patterns.list.len() * ways);
+        let mut bitmap = vec![0; 1 << (INDEX_BITS - 6)];
+        let (mut range, mut grey) = (Range::NONE, Range::NONE);
+        for (number, pattern) in (0..).zip(&patterns.list).filter(|(_, pattern)| wanted(pattern)) {
+            let bytes = patterns.of(pattern);
+            // Of a long pattern, those words that look least like pixels.
+            let spare = if ways > 1 { (bytes.len() - MIN_BULK_PATTERN).min(MOST_SPARE) } else { 0 };
+            let greys = |from: &usize| bytes[*from..].windows(WORD).take(ways).filter(|w| is_grey(word_of(w))).count();
+            let from = (0..=spare).min_by_key(greys).unwrap_or(0);
+            for (offset, bytes) in (from as u32..).zip(bytes[from..].windows(WORD).take(ways)) {
+                let word = word_of(bytes) | CASE;
+                range = range.with(bytes);
+                // With the case taken off more is grey, never less.
+                if is_grey(word) {
+                    grey = grey.with(bytes);
+                }
+                entries.push(Entry { word, pattern: number, offset });
+                let at = index(word);
+                bitmap[at / 64] |= 1 << (at % 64);
+            }
+        }
+        entries.sort_unstable_by_key(|entry| entry.word);
+        Self { bitmap, entries, range, grey }
+    }
+
+    /// True when there is nothing to look for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// What `judge` makes of the first match in `bytes` that it makes something of. It gets the pattern's ordinal and the start.
+    pub(super) fn find_in_text<T>(
+        &self,
+        patterns: &Patterns,
+        bytes: &[u8],
+        mut judge: impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        bytes
+            .windows(WORD)
+            .enumerate()
+            .find_map(|(at, window)| self.at(patterns, bytes, word_of(window), at, &mut judge))
+    }
+
+    /// The same for bulk.
+    pub(super) fn find_in_bulk<T>(
+        &self,
+        patterns: &Patterns,
+        bytes: &[u8],
+        mut judge: impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let (lines, rest) = bytes.as_chunks::<LINE>();
+        let mut words = |from: usize, line: &[u8]| {
+            let words = line.as_chunks::<WORD>().0.iter().enumerate();
+            words
+                .into_iter()
+                .find_map(|(n, word)| self.at(patterns, bytes, u32::from_le_bytes(*word), from + n * WORD, &mut judge))
+        };
+        for (number, line) in lines.iter().enumerate() {
+            if self.may_hold(line)
+                && let Some(found) = words(number * LINE, line)
+            {
+                return Some(found);
+            }
+        }
+        words(bytes.len() - rest.len(), rest)
+    }
+
+    /// False when no word of the line can be one of a pattern. The second test costs as much again and is rarely reached.
+    #[inline(always)]
+    fn may_hold(&self, line: &[u8; LINE]) -> bool {
+        any_word(line, |word| !self.range.excludes(word))
+            && any_word(line, |word| !(self.range.excludes(word) | (is_grey(word) & self.grey.excludes(word))))
+    }
+
+    /// What `judge` makes of the matches that have `word` at `at`.
+    #[inline(always)]
+    fn at<T>(
+        &self,
+        patterns: &Patterns,
+        bytes: &[u8],
+        word: u32,
+        at: usize,
+        judge: &mut impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        let word = word | CASE;
+        let bit = index(word);
+        if self.bitmap[bit / 64] >> (bit % 64) & 1 == 0 {
+            return None;
+        }
+        self.compare(patterns, bytes, word, at, judge)
+    }
+
+    #[cold]
+    fn compare<T>(
+        &self,
+        patterns: &Patterns,
+        bytes: &[u8],
+        word: u32,
+        at: usize,
+        judge: &mut impl FnMut(&Pattern, usize) -> Option<T>,
+    ) -> Option<T> {
+        let first = self.entries.partition_point(|entry| entry.word < word);
+        self.entries[first..].iter().take_while(|entry| entry.word == word).find_map(|entry| {
+            let pattern = &patterns.list[entry.pattern as usize];
+            let start = at.checked_sub(entry.offset as usize)?;
+            let found = bytes.get(start..start + pattern.len())?;
+            found.eq_ignore_ascii_case(patterns.of(pattern)).then(|| judge(pattern, start))?
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grey_pixels_are_told_from_text() {
+        for grey in [*b"aaab", *b"aabb", *b"abbb", *b"aaaa"] {
+            assert!(is_grey(u32::from_le_bytes(grey)));
+        }
+        for other in [*b"aabc", *b"abba", *b"abcc", *b"abab", *b"1.2."] {
+            assert!(!is_grey(u32::from_le_bytes(other)));
+        }
+    }
+
+    #[test]
+    fn a_range_excludes_what_is_outside_and_nothing_else() {
+        assert!((0..=u8::MAX).all(|byte| Range::NONE.excludes(u32::from(byte) * EACH)));
+        for (least, greatest) in [(0x20, 0x7A), (0x2E, 0x39), (0, 0xFF), (0x41, 0xFE), (0x90, 0xF0), (0x1B, 0x7F)] {
+            let range = Range::NONE.with(&[least, greatest]);
+            for byte in 0..=u8::MAX {
+                for place in 0..4 {
+                    let mut word = [least.midpoint(greatest); 4];
+                    word[place] = byte;
+                    if (least..=greatest).contains(&byte) {
+                        assert!(!range.excludes(u32::from_le_bytes(word)), "{least}..={greatest}: {byte} at {place}");
+                    }
+                    // The tests know no difference between bytes from 80H.
+                    if byte < least.min(0x80) || byte > greatest && greatest < 0x80 {
+                        assert!(range.excludes(u32::from_le_bytes(word)), "{least}..={greatest}: {byte} at {place}");
+                    }
+                }
+            }
+        }
+    }
+}
