@@ -1,5 +1,5 @@
 //! One lane of a folder run: a child process that judges one object after the other, so that a crash of a parser or codec costs one
-//! object. What the child may use is bounded as on the box; it speaks JSON lines on its standard input and output.
+//! object. Memory and time of the child are bounded as on the box (there is no sandbox beyond that); it speaks JSON lines on its standard input and output.
 
 use std::{
     ffi::OsString,

@@ -15,20 +15,16 @@
 //! looked at. Matches across the borders of pieces are found by a tail that is kept; at the borders of bulk values, where a match
 //! need not respect what stands outside the value, the file is looked at again.
 
+mod patterns;
 mod stream;
 mod words;
 
-use std::collections::BTreeSet;
-
-use encoding_rs::{EncoderResult, Encoding};
-
+use patterns::Patterns;
 use stream::{Piece, Stream};
 use words::Words;
 
-use super::{Identifiers, Kept, Kind, is_dense, is_telling, is_telling_number};
+use super::{Identifiers, Kept};
 use crate::dataset::{Limits, ReadError, Source, Value, read_part10};
-use crate::date::written_forms;
-use crate::text::{joined, words};
 
 /// Values longer than this, other than text, are bulk.
 const BULK_BYTES: u32 = 1 << 10;
@@ -36,18 +32,12 @@ const BULK_BYTES: u32 = 1 << 10;
 const BULK_PATTERN: usize = 8;
 /// Shortest pattern of any encoding, bytes.
 const MIN_PATTERN: usize = 4;
-/// From this length a pattern of letters needs no word boundary.
-const FREE_LETTERS: usize = 7;
-/// From this length a pattern of letters and digits needs no word boundary.
-const FREE_MIXED: usize = 6;
 /// Bytes beside a match that are looked at: two characters of UTF-16.
 const NEIGHBOURS: usize = 4;
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
 /// Bytes of a fragment that are searched for the end of its codestream's header: at first, and at most.
 const FRAGMENT_HEADS: [usize; 2] = [2 << 10, 16 << 10];
-/// Birth dates up to this year are placeholders (1900-01-01).
-const PLACEHOLDER_YEAR: i32 = 1900;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -197,33 +187,6 @@ impl Identifiers {
             found: None,
         }
     }
-
-    fn patterns(&self, kept: Kept) -> Patterns {
-        let mut out = Patterns::default();
-        for person in &self.persons {
-            out.person(person);
-        }
-        for entry in self.entries.iter().filter(|e| !kept.keeps(e.kind)) {
-            match entry.kind {
-                Kind::Number => out.number(&entry.text, LeakKind::Number),
-                Kind::Device => out.number(&entry.text, LeakKind::Device),
-                Kind::Contact => out.contact(&entry.text),
-                Kind::Address => out.place(&entry.text, LeakKind::Contact),
-                Kind::Institution => out.place(&entry.text, LeakKind::Institution),
-            }
-        }
-        use chrono::Datelike;
-        for date in self.birth_dates.iter().filter(|d| d.year() > PLACEHOLDER_YEAR) {
-            for form in written_forms(*date) {
-                out.add(form, Edge::Date, LeakKind::BirthDate);
-            }
-        }
-        if !kept.uids {
-            let device = self.device_uids.iter().filter(|_| !kept.device);
-            self.uids.iter().chain(device).for_each(|uid| out.add(uid.as_str(), Edge::Number, LeakKind::Uid));
-        }
-        out.encoded()
-    }
 }
 
 impl LeakScan {
@@ -306,173 +269,6 @@ fn read(
     }
     Ok(())
 }
-
-/// What is to be looked for: texts at first, and of those the patterns in every encoding, their bytes in one place.
-#[derive(Default)]
-struct Patterns {
-    texts: Vec<(String, Edge, LeakKind)>,
-    bytes: Vec<u8>,
-    list: Vec<Pattern>,
-}
-
-impl Patterns {
-    /// Adds `text`, to be looked for in every encoding.
-    fn add(&mut self, text: impl Into<String>, edge: Edge, kind: LeakKind) {
-        self.texts.push((text.into(), edge, kind));
-    }
-
-    /// Makes the patterns; what was added twice counts once.
-    fn encoded(mut self) -> Self {
-        self.texts.sort_unstable();
-        self.texts.dedup();
-        for (text, edge, kind) in std::mem::take(&mut self.texts) {
-            // ASCII letters match in either case; others are given in each.
-            if text.is_ascii() {
-                self.encode(&text, edge, kind);
-            } else {
-                let cases: BTreeSet<String> = [text.to_lowercase(), text.to_uppercase(), text].into();
-                cases.iter().for_each(|text| self.encode(text, edge, kind));
-            }
-        }
-        self
-    }
-
-    fn encode(&mut self, text: &str, edge: Edge, kind: LeakKind) {
-        let first = self.list.len();
-        self.put(text.as_bytes(), 1, edge, kind, first);
-        let mut bytes = Vec::with_capacity(2 * text.len());
-        for order in [u16::to_le_bytes, u16::to_be_bytes] {
-            bytes.clear();
-            text.encode_utf16().for_each(|unit| bytes.extend_from_slice(&order(unit)));
-            self.put(&bytes, 2, edge, kind, first);
-        }
-        if text.is_ascii() {
-            return;
-        }
-        for encoding in ENCODINGS {
-            bytes.clear();
-            let mut encoder = encoding.new_encoder();
-            let most = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(0);
-            bytes.reserve(most);
-            let (result, _) = encoder.encode_from_utf8_to_vec_without_replacement(text, &mut bytes, true);
-            if result == EncoderResult::InputEmpty {
-                self.put(&bytes, 1, edge, kind, first);
-            }
-        }
-    }
-
-    /// Adds a pattern unless it is too short, or one of those from `first` on (the same text in other encodings).
-    fn put(&mut self, bytes: &[u8], unit: u8, edge: Edge, kind: LeakKind, first: usize) {
-        let twice = self.list[first..].iter().any(|other| other.unit == unit && self.of(other) == bytes);
-        if bytes.len() >= MIN_PATTERN && !twice {
-            let start = self.bytes.len();
-            self.bytes.extend_from_slice(bytes);
-            self.list.push(Pattern { start, end: self.bytes.len(), unit, edge, kind });
-        }
-    }
-
-    /// The bytes of a pattern.
-    fn of(&self, pattern: &Pattern) -> &[u8] {
-        &self.bytes[pattern.start..pattern.end]
-    }
-}
-
-impl Patterns {
-    fn word(&mut self, word: &str, kind: LeakKind) {
-        let length = word.chars().count();
-        let free = length >= FREE_LETTERS || is_dense(word);
-        let digits = word.bytes().all(|b| b.is_ascii_digit());
-        self.add(
-            word,
-            if digits {
-                Edge::Number
-            } else if free {
-                Edge::Free
-            } else {
-                Edge::Word
-            },
-            kind,
-        );
-    }
-
-    fn person(&mut self, parts: &[String]) {
-        for part in parts {
-            if is_telling(&joined(part)) {
-                self.word(part, LeakKind::Name);
-            }
-        }
-        // Where no part tells by itself, two of them side by side do.
-        for (n, a) in parts.iter().enumerate() {
-            for b in parts.iter().skip(n + 1).filter(|b| a.chars().count() > 1 && b.chars().count() > 1) {
-                for (a, b) in [(a, b), (b, a)] {
-                    for separator in ["^", " ", ", ", ",", "_"] {
-                        self.add(format!("{a}{separator}{b}"), Edge::Word, LeakKind::Name);
-                    }
-                }
-            }
-        }
-    }
-
-    fn number(&mut self, text: &str, kind: LeakKind) {
-        let number = joined(text);
-        if !is_telling_number(&number) {
-            return;
-        }
-        let digits = number.bytes().all(|b| b.is_ascii_digit());
-        let edge = match number.len() {
-            _ if digits => Edge::Number,
-            n if n >= FREE_MIXED => Edge::Free,
-            _ => Edge::Word,
-        };
-        self.add(text, edge, kind);
-        self.add(number.as_str(), edge, kind);
-        if digits && number.len() == 10 {
-            for separator in [" ", "-"] {
-                self.add([&number[..3], &number[3..6], &number[6..]].join(separator), edge, kind);
-            }
-        }
-    }
-
-    fn contact(&mut self, text: &str) {
-        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
-        if digits.len() >= 7 {
-            self.add(digits, Edge::Number, LeakKind::Contact);
-            self.add(text, Edge::Number, LeakKind::Contact);
-        } else if text.contains('@') {
-            self.add(text, Edge::Word, LeakKind::Contact);
-        }
-    }
-
-    fn place(&mut self, text: &str, kind: LeakKind) {
-        for part in std::iter::once(text).chain(text.split([',', ';', '\r', '\n'])) {
-            let part = part.trim();
-            if part.chars().count() >= 6 && words(part).iter().any(|w| is_telling(&w.folded)) {
-                self.add(part, Edge::Word, kind);
-            }
-        }
-    }
-}
-
-/// Encodings in which text beyond ASCII is looked for, besides UTF-8 and UTF-16.
-static ENCODINGS: [&Encoding; 17] = [
-    encoding_rs::WINDOWS_1252,
-    encoding_rs::ISO_8859_2,
-    encoding_rs::ISO_8859_3,
-    encoding_rs::ISO_8859_4,
-    encoding_rs::ISO_8859_5,
-    encoding_rs::ISO_8859_6,
-    encoding_rs::ISO_8859_7,
-    encoding_rs::ISO_8859_8,
-    encoding_rs::ISO_8859_15,
-    encoding_rs::WINDOWS_1254,
-    encoding_rs::WINDOWS_874,
-    encoding_rs::SHIFT_JIS,
-    encoding_rs::EUC_JP,
-    encoding_rs::ISO_2022_JP,
-    encoding_rs::EUC_KR,
-    encoding_rs::GBK,
-    encoding_rs::GB18030,
-];
 
 impl Piece<'_> {
     /// The first of all patterns.

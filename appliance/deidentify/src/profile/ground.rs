@@ -1,11 +1,11 @@
 //! Why an attribute meets its fate, in words: for whoever must be convinced (`gift-examine explain`), and the profile's own
-//! documentation. Says what [`super::rule`] does; a test holds the two together.
+//! documentation. What no table lists gets its words where it gets its fate, in [`super::rule`].
 
 use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, TagRange};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::StandardDataDictionary;
 
-use super::rule::{Fate, fate, selected};
+use super::rule::{Fate, fate, selected, unlisted};
 use super::tables::{Override, TableOption};
 use super::{Profile, ProfileOption};
 use crate::dataset::{Element, dictionary_vr, uses_character_set};
@@ -31,7 +31,7 @@ pub(crate) fn ground(profile: &Profile, element: &Element) -> String {
     let Some(row) = profile.tables.row(tag) else {
         return match dictionary_vr(tag, false) {
             None => "in no dictionary".to_owned(),
-            Some(vr) => format!("not in Table E.1-1; {}", unlisted(vr)),
+            Some(vr) => format!("not in Table E.1-1; {}", unlisted(profile, element, vr).1),
         };
     };
     let mut ground = format!("Table E.1-1: {}", row.basic.code());
@@ -42,20 +42,6 @@ pub(crate) fn ground(profile: &Profile, element: &Element) -> String {
         }
     }
     ground
-}
-
-/// What becomes of an attribute that no table lists, by its VR.
-fn unlisted(vr: VR) -> &'static str {
-    match vr {
-        VR::PN => "names of persons are emptied",
-        VR::DA | VR::DT | VR::TM => "dates and times go as the longitudinal options say",
-        VR::UI => "UIDs of instances are replaced, those of the standard stay",
-        VR::AE | VR::UR | VR::UN => "application entities, URLs and unknown values are removed",
-        VR::LT | VR::ST | VR::UC | VR::UT => "text without a limit stays only where the profile names it",
-        VR::SQ => "its items' attributes go by their own rules",
-        _ if uses_character_set(vr) => "text without this object's identifiers",
-        _ => "a number or code of the technique",
-    }
 }
 
 /// An attribute of the standard's dictionary that a profile keeps, shifts or cleans.
@@ -163,7 +149,9 @@ mod tests {
     fn grounds_name_row_and_options() {
         let of = |tag, vr| ground(&default(), &sample(tag, vr));
         assert_eq!(of(Tag(0x8, 0x20), VR::DA), "Table E.1-1: Z; C by Rtn. Long. Modif. Dates Opt.");
-        assert_eq!(of(Tag(0x28, 0x10), VR::US), "not in Table E.1-1; a number or code of the technique");
+        assert_eq!(of(Tag(0x28, 0x10), VR::US), "not in Table E.1-1; a number, term or table of the technique");
+        assert_eq!(of(Tag(0x400, 0x520), VR::OB), "not in Table E.1-1; bytes of no known structure are removed");
+        assert_eq!(of(Tag(0x74, 0x100C), VR::LO), "removed by the profile beyond Table E.1-1");
         assert_eq!(of(Tag(0x9, 0x1010), VR::LO), "private (Table E.1-1: X)");
         assert_eq!(of(Tag(0x28, 0x7FF1), VR::LO), "in no dictionary");
         assert_eq!(of(Tag(0x20, 0x1020), VR::LO), "removed by the profile beyond Table E.1-1");

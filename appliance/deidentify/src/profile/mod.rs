@@ -101,6 +101,8 @@ struct PatientIdText {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct AttributeText {
     narrative: Option<Vec<String>>,
+    exact: Option<Vec<String>>,
+    structured: Option<Vec<String>>,
     remove: Option<Vec<String>>,
 }
 
@@ -125,6 +127,8 @@ pub struct Profile {
     issuer: IssuerPolicy,
     missing: MissingIdPolicy,
     narrative: HashSet<Tag>,
+    exact: HashSet<Tag>,
+    structured: HashSet<Tag>,
     remove: HashSet<Tag>,
     pub(crate) tables: Tables,
 }
@@ -203,6 +207,8 @@ impl Profile {
         fn stated<T: Clone>(own: Option<T>, base: Option<&T>, key: &'static str) -> Result<T, ProfileError> {
             own.or_else(|| base.cloned()).ok_or(ProfileError::Missing(key))
         }
+        let listed =
+            |own: Option<Vec<String>>, base: Option<&HashSet<Tag>>, key| stated(own.map(tags).transpose()?, base, key);
         let (patient, attributes, classes) = (parsed.patient_id, parsed.attributes, parsed.sop_classes);
         Ok(Self {
             name: parsed.name,
@@ -217,12 +223,10 @@ impl Profile {
             )?,
             issuer: stated(patient.issuer, base.map(|b| &b.issuer), "patient-id.issuer")?,
             missing: stated(patient.missing, base.map(|b| &b.missing), "patient-id.missing")?,
-            narrative: stated(
-                attributes.narrative.map(tags).transpose()?,
-                base.map(|b| &b.narrative),
-                "attributes.narrative",
-            )?,
-            remove: stated(attributes.remove.map(tags).transpose()?, base.map(|b| &b.remove), "attributes.remove")?,
+            narrative: listed(attributes.narrative, base.map(|b| &b.narrative), "attributes.narrative")?,
+            exact: listed(attributes.exact, base.map(|b| &b.exact), "attributes.exact")?,
+            structured: listed(attributes.structured, base.map(|b| &b.structured), "attributes.structured")?,
+            remove: listed(attributes.remove, base.map(|b| &b.remove), "attributes.remove")?,
             tables: tables.clone(),
         })
     }
@@ -248,6 +252,16 @@ impl Profile {
     /// True for what goes although no table lists it.
     pub(crate) fn is_removed(&self, tag: Tag) -> bool {
         self.remove.contains(&tag)
+    }
+
+    /// True for text that names a product, its version or a code.
+    pub(crate) fn is_exact(&self, tag: Tag) -> bool {
+        self.exact.contains(&tag)
+    }
+
+    /// True for bytes whose structure the standard states.
+    pub(crate) fn is_structured(&self, tag: Tag) -> bool {
+        self.structured.contains(&tag)
     }
 
     /// True for text of unlimited length that may be cleaned and kept, where descriptors are.

@@ -10,11 +10,11 @@
 //!
 //! # Attributes that no table lists
 //!
-//! Those the standard dictionary knows are kept, their text cleaned like any other: of identifiers of any origin, unless it
-//! [names a product or code](EXACT). But UIDs are replaced, dates follow the longitudinal options, person names are emptied,
-//! text without a limit of length becomes a dummy unless the profile names it, application entities, URLs and [names of hosts
-//! and people](NAMES) are removed, and so are [bytes of no stated structure](STRUCTURED) and what the profile lists beyond the
-//! table. What no dictionary knows is removed, and so is a value whose kind (text, number, sequence) is not the dictionary's.
+//! Those the standard dictionary knows are kept, their text cleaned like any other: of identifiers of any origin, unless the
+//! profile says that it names a product or code. But UIDs are replaced, dates follow the longitudinal options, person names are
+//! emptied, text without a limit of length becomes a dummy unless the profile names it, application entities and URLs are
+//! removed, and so are bytes unless the profile knows their structure, and what the profile lists beyond the table. What no
+//! dictionary knows is removed, and so is a value whose kind (text, number, sequence) is not the dictionary's.
 
 use dicom_core::{Tag, VR};
 
@@ -24,56 +24,6 @@ use crate::dataset::{Element, Value, dictionary_vr, is_text};
 
 /// Sequences whose basic action allows Z and that are Type 2.
 const TYPE_2_SEQUENCES: [Tag; 1] = [Tag(0x0040, 0x0555)];
-
-/// Text that names a product, its version or a code. Long numbers and dates are part of such names, so only this object's own
-/// identifiers are cut from them.
-const EXACT: [Tag; 19] = [
-    Tag(0x0008, 0x0070), // Manufacturer
-    Tag(0x0008, 0x0100), // Code Value
-    Tag(0x0008, 0x0102), // Coding Scheme Designator
-    Tag(0x0008, 0x0103), // Coding Scheme Version
-    Tag(0x0008, 0x0119), // Long Code Value
-    Tag(0x0008, 0x0122), // Mapping Resource Name
-    Tag(0x0008, 0x1090), // Manufacturer's Model Name
-    Tag(0x0018, 0x1016), // Secondary Capture Device Manufacturer
-    Tag(0x0018, 0x1018), // Secondary Capture Device Manufacturer's Model Name
-    Tag(0x0018, 0x1019), // Secondary Capture Device Software Versions
-    Tag(0x0018, 0x1020), // Software Versions
-    Tag(0x0018, 0x702A), // Detector Manufacturer Name
-    Tag(0x0018, 0x702B), // Detector Manufacturer's Model Name
-    Tag(0x0018, 0x9041), // Receive Coil Manufacturer Name
-    Tag(0x0018, 0x9050), // Transmit Coil Manufacturer Name
-    Tag(0x0018, 0x9525), // Application Version
-    Tag(0x0018, 0x9526), // Application Manufacturer
-    Tag(0x0066, 0x0031), // Algorithm Version
-    Tag(0x0066, 0x0036), // Algorithm Name
-];
-/// Attributes of VR LO and SH that name people, hosts or places as their VR would in others.
-const NAMES: [Tag; 10] = [
-    Tag(0x0014, 0x0100), // Component Welder IDs
-    Tag(0x0018, 0x1003), // Device ID
-    Tag(0x0018, 0x1803), // NTP Source Address
-    Tag(0x0038, 0x0016), // Route of Admissions
-    Tag(0x0072, 0x0008), // Hanging Protocol Creator
-    Tag(0x0072, 0x0010), // Hanging Protocol User Group Name
-    Tag(0x0074, 0x100C), // Contact Display Name
-    Tag(0x2100, 0x0160), // Owner ID
-    Tag(0x2110, 0x0030), // Printer Name
-    Tag(0x4010, 0x102A), // Assigned Location
-];
-/// Attributes of VR OB whose structure the standard states, and which images, waveforms or volumes need. Others (maker notes,
-/// signatures, encrypted content, record keys) can hold anything.
-const STRUCTURED: [Tag; 9] = [
-    Tag(0x0028, 0x2000), // ICC Profile
-    Tag(0x0070, 0x0256), // Fill Pattern
-    Tag(0x0070, 0x1808), // Weighting Lookup Table Data
-    Tag(0x0042, 0x0011), // Encapsulated Document, which its class decides about
-    Tag(0x5400, 0x0110), // Channel Minimum Value
-    Tag(0x5400, 0x0112), // Channel Maximum Value
-    Tag(0x5400, 0x100A), // Waveform Padding Value
-    Tag(0x5400, 0x1010), // Waveform Data
-    Tag(0x7FE0, 0x0010), // Pixel Data
-];
 
 /// What happens to an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,7 +63,7 @@ pub(crate) fn fate(profile: &Profile, element: &Element) -> Fate {
         return Fate::Remove;
     }
     match profile.tables.row(tag) {
-        None => unlisted(profile, element, known),
+        None => unlisted(profile, element, known).0,
         Some(row) => {
             let on = |option: TableOption| selected(profile, option).then(|| row.option(option)).flatten();
             // Modified dates go before any option that would keep them as they are.
@@ -186,23 +136,31 @@ fn same_kind(element: &Element, known: VR) -> bool {
     }
 }
 
-fn unlisted(profile: &Profile, element: &Element, known: VR) -> Fate {
+/// Fate of an attribute that no table lists, and why, in words.
+pub(super) fn unlisted(profile: &Profile, element: &Element, known: VR) -> (Fate, &'static str) {
+    const DATES: &str = "dates and times go as the longitudinal options say";
+    const UIDS: &str = "UIDs of instances are replaced, those of the standard stay";
+    const UNLIMITED: &str = "text without a limit stays only where the profile names it";
     match known {
-        _ if NAMES.contains(&element.tag) => Fate::Remove,
-        _ if EXACT.contains(&element.tag) => Fate::Keep,
-        VR::LT | VR::ST | VR::UC | VR::UT if profile.is_kept_narrative(element.tag) => Fate::Clean,
-        VR::LT | VR::ST | VR::UC | VR::UT if element.value.is_empty() => Fate::Empty,
-        VR::LT | VR::ST | VR::UC | VR::UT => Fate::Dummy,
-        VR::UI if profile.has(ProfileOption::RetainUids) => Fate::Keep,
-        VR::UI => Fate::Uid,
-        VR::DA | VR::DT | VR::TM if profile.has(ProfileOption::RetainLongitudinalFullDates) => Fate::Keep,
-        VR::DA | VR::DT | VR::TM if profile.has(ProfileOption::RetainLongitudinalModifiedDates) => Fate::Shift,
-        VR::DA | VR::DT | VR::TM => Fate::Dummy,
-        VR::PN => Fate::Empty,
-        VR::AE | VR::UR | VR::UN => Fate::Remove,
-        VR::OB if !STRUCTURED.contains(&element.tag) => Fate::Remove,
-        VR::LO | VR::SH => Fate::Clean,
-        _ => Fate::Keep,
+        _ if profile.is_exact(element.tag) => {
+            (Fate::Keep, "names a product or code; this object's identifiers are cut")
+        }
+        VR::LT | VR::ST | VR::UC | VR::UT if profile.is_kept_narrative(element.tag) => {
+            (Fate::Clean, "text on the technique, named by the profile")
+        }
+        VR::LT | VR::ST | VR::UC | VR::UT if element.value.is_empty() => (Fate::Empty, UNLIMITED),
+        VR::LT | VR::ST | VR::UC | VR::UT => (Fate::Dummy, UNLIMITED),
+        VR::UI if profile.has(ProfileOption::RetainUids) => (Fate::Keep, UIDS),
+        VR::UI => (Fate::Uid, UIDS),
+        VR::DA | VR::DT | VR::TM if profile.has(ProfileOption::RetainLongitudinalFullDates) => (Fate::Keep, DATES),
+        VR::DA | VR::DT | VR::TM if profile.has(ProfileOption::RetainLongitudinalModifiedDates) => (Fate::Shift, DATES),
+        VR::DA | VR::DT | VR::TM => (Fate::Dummy, DATES),
+        VR::PN => (Fate::Empty, "names of persons are emptied"),
+        VR::AE | VR::UR | VR::UN => (Fate::Remove, "application entities, URLs and unknown values are removed"),
+        VR::OB if !profile.is_structured(element.tag) => (Fate::Remove, "bytes of no known structure are removed"),
+        VR::LO | VR::SH => (Fate::Clean, "short text, without identifiers of any origin"),
+        VR::SQ => (Fate::Keep, "its items' attributes go by their own rules"),
+        _ => (Fate::Keep, "a number, term or table of the technique"),
     }
 }
 

@@ -72,6 +72,8 @@ fn never_burnt_in_by_modality_class_and_image_type_only() {
         "DERIVED\\SECONDARY\\SCREEN SAVE",
         "DERIVED\\SECONDARY\\AXIAL",
         "DERIVED\\PRIMARY\\OTHER",
+        "DERIVED\\PRIMARY\\MPR",
+        "DERIVED\\PRIMARY",
         "DERIVED\\PRIMARY\\AXIAL\\ANNOTATED",
         "ORIGINAL\\SECONDARY\\AXIAL",
         "ORIGINAL",
@@ -90,6 +92,12 @@ fn never_burnt_in_by_modality_class_and_image_type_only() {
             panic!()
         };
         assert_eq!(clearance.never_burnt_in_rule(), Some(rule));
+    }
+    for (modality, sop_class) in [("MR", "1.2.840.10008.5.1.4.1.1.4"), ("CR", "1.2.840.10008.5.1.4.1.1.1")] {
+        let original = Image { modality, sop_class, image_type: "ORIGINAL\\PRIMARY", ..ct() };
+        assert_eq!(held(&run(&original.data_set(), NATIVE_LE, true)), "clear");
+        let derived = Image { image_type: "DERIVED\\PRIMARY", ..original };
+        assert_eq!(held(&run(&derived.data_set(), NATIVE_LE, true)), "no-template");
     }
     for modality in ["US", "OT", ""] {
         assert_eq!(held(&run(&Image { modality, ..ct() }.data_set(), NATIVE_LE, true)), "no-template");
