@@ -7,9 +7,11 @@
 //! In text every byte may begin a match, so each is looked at ([`Words::find_in_text`]). In bulk only long patterns are looked for:
 //! a match of at least seven bytes covers one whole aligned word of four, whichever way it lies, so aligned words are enough
 //! ([`Words::find_in_bulk`]). Most pixels are no characters; whole lines of words without one are passed over by their range
-//! alone, in a form that the compiler makes vector instructions of.
+//! alone, in a form that the compiler makes vector instructions of (`pulp` has it compiled for several kinds of
+//! processor and takes the best at run time).
 
 use super::{Pattern, Patterns};
+use pulp::{Arch, NullaryFnOnce};
 
 /// Shortest pattern of which every match covers an aligned word.
 pub(super) const MIN_BULK_PATTERN: usize = 7;
@@ -23,8 +25,6 @@ const INDEX_BITS: u32 = 16;
 const CASE: u32 = 0x2020_2020;
 /// Bytes whose range is looked at together: a line of the cache.
 const LINE: usize = 64;
-const EACH: u32 = 0x0101_0101;
-const HIGH: u32 = 0x8080_8080;
 
 /// A word of a pattern.
 #[derive(Clone, Copy)]
@@ -46,6 +46,7 @@ pub(super) struct Words {
     range: Range,
     /// The same of those that are grey ([`is_grey`]).
     grey: Range,
+    arch: Arch,
 }
 
 /// True for four bytes of which at least two neighbouring pairs are equal, as any four of grey pixels in RGB are.
@@ -57,41 +58,29 @@ fn is_grey(word: u32) -> bool {
     pairs & pairs.wrapping_sub(1) == 0
 }
 
-/// Bytes from `least` to `greatest`, as two tests on the four bytes of a word. A byte below 80H fails the first when less than
-/// `least` (which is at most 80H), a byte fails the second when more than `greatest`; from 80H nothing fails it.
+/// Bytes from `least` to `greatest`.
 #[derive(Clone, Copy)]
 struct Range {
-    bounds: (u8, u8),
-    least: u32,
-    headroom: u32,
-    high: u32,
+    least: u8,
+    greatest: u8,
 }
 
 impl Range {
     /// Of no bytes at all.
-    const NONE: Self = Self { bounds: (u8::MAX, 0), least: 0x80 * EACH, headroom: 0x7F * EACH, high: HIGH };
+    const NONE: Self = Self { least: u8::MAX, greatest: 0 };
 
     /// Up to these bytes too, in either case.
     fn with(self, bytes: &[u8]) -> Self {
-        let (mut least, mut greatest) = self.bounds;
-        for byte in bytes {
-            least = least.min(byte.to_ascii_uppercase());
-            greatest = greatest.max(byte.to_ascii_lowercase());
-        }
-        Self {
-            bounds: (least, greatest),
-            least: u32::from(least.min(0x80)) * EACH,
-            headroom: u32::from(0x7F - greatest.min(0x7F)) * EACH,
-            high: if greatest < 0x80 { HIGH } else { 0 },
-        }
+        bytes.iter().fold(self, |range, byte| Self {
+            least: range.least.min(byte.to_ascii_uppercase()),
+            greatest: range.greatest.max(byte.to_ascii_lowercase()),
+        })
     }
 
-    /// True when some byte of the word is outside.
+    /// FFH at every byte of the line that is inside, else 0.
     #[inline(always)]
-    fn excludes(self, word: u32) -> bool {
-        let below = word.wrapping_sub(self.least) & !word & HIGH;
-        let above = ((word & !HIGH).wrapping_add(self.headroom) | word) & self.high;
-        below | above != 0
+    fn inside(self, line: &[u8; LINE]) -> [u8; LINE] {
+        line.map(|byte| if (self.least <= byte) & (byte <= self.greatest) { u8::MAX } else { 0 })
     }
 }
 
@@ -103,10 +92,30 @@ fn word_of(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
 
-/// True when `wanted` is true of a word. All are looked at, so that vector instructions can.
+/// The line's words.
 #[inline(always)]
-fn any_word(line: &[u8; LINE], wanted: impl Fn(u32) -> bool) -> bool {
-    line.as_chunks::<WORD>().0.iter().fold(0, |any, word| any | u32::from(wanted(u32::from_le_bytes(*word)))) != 0
+fn words_of(line: &[u8; LINE]) -> [u32; LINE / WORD] {
+    std::array::from_fn(|n| word_of(&line[n * WORD..]))
+}
+
+/// The first line that may hold a word of a pattern; compiled for several kinds of processor, of which the best is taken.
+struct NextLine<'a> {
+    of: &'a Words,
+    lines: &'a [[u8; LINE]],
+}
+
+impl NullaryFnOnce for NextLine<'_> {
+    type Output = Option<usize>;
+    #[inline(always)]
+    fn call(self) -> Option<usize> {
+        // No adaptors: what is not inlined here is not compiled for that processor.
+        for (number, line) in self.lines.iter().enumerate() {
+            if self.of.may_hold(line) {
+                return Some(number);
+            }
+        }
+        None
+    }
 }
 
 impl Words {
@@ -143,7 +152,7 @@ impl Words {
             }
         }
         entries.sort_unstable_by_key(|entry| entry.word);
-        Self { bitmap, entries, range, grey }
+        Self { bitmap, entries, range, grey, arch: Arch::new() }
     }
 
     /// True when there is nothing to look for.
@@ -177,28 +186,38 @@ impl Words {
         if self.is_empty() {
             return None;
         }
-        let (lines, rest) = bytes.as_chunks::<LINE>();
-        let mut words = |from: usize, line: &[u8]| {
-            let words = line.as_chunks::<WORD>().0.iter().enumerate();
+        let mut words = |from: usize, to: usize| {
+            let words = bytes[from..to].as_chunks::<WORD>().0.iter().enumerate();
             words
                 .into_iter()
                 .find_map(|(n, word)| self.at(patterns, bytes, u32::from_le_bytes(*word), from + n * WORD, &mut judge))
         };
-        for (number, line) in lines.iter().enumerate() {
-            if self.may_hold(line)
-                && let Some(found) = words(number * LINE, line)
-            {
+        let lines = bytes.as_chunks::<LINE>().0;
+        let mut from = 0;
+        while let Some(further) = self.arch.dispatch(NextLine { of: self, lines: &lines[from..] }) {
+            let line = from + further;
+            if let Some(found) = words(line * LINE, (line + 1) * LINE) {
                 return Some(found);
             }
+            from = line + 1;
         }
-        words(bytes.len() - rest.len(), rest)
+        words(lines.len() * LINE, bytes.len())
     }
 
-    /// False when no word of the line can be one of a pattern. The second test costs as much again and is rarely reached.
+    /// False when no word of the line can be one of a pattern. The second test costs as much again and is rarely reached. All words
+    /// are looked at, so that vector instructions can.
     #[inline(always)]
     fn may_hold(&self, line: &[u8; LINE]) -> bool {
-        any_word(line, |word| !self.range.excludes(word))
-            && any_word(line, |word| !(self.range.excludes(word) | (is_grey(word) & self.grey.excludes(word))))
+        let inside = words_of(&self.range.inside(line));
+        if !inside.iter().fold(false, |any, word| any | (*word == u32::MAX)) {
+            return false;
+        }
+        let grey = words_of(&self.grey.inside(line));
+        let words = words_of(line);
+        (0..LINE / WORD).fold(false, |any, n| {
+            let inside = inside[n] == u32::MAX;
+            any | (inside & (!is_grey(words[n]) | (grey[n] == u32::MAX)))
+        })
     }
 
     /// What `judge` makes of the matches that have `word` at `at`.
@@ -253,21 +272,15 @@ mod tests {
     }
 
     #[test]
-    fn a_range_excludes_what_is_outside_and_nothing_else() {
-        assert!((0..=u8::MAX).all(|byte| Range::NONE.excludes(u32::from(byte) * EACH)));
+    fn a_range_is_of_its_bytes_and_no_others() {
+        assert_eq!(Range::NONE.inside(&[0x41; LINE]), [0; LINE]);
         for (least, greatest) in [(0x20, 0x7A), (0x2E, 0x39), (0, 0xFF), (0x41, 0xFE), (0x90, 0xF0), (0x1B, 0x7F)] {
             let range = Range::NONE.with(&[least, greatest]);
             for byte in 0..=u8::MAX {
-                for place in 0..4 {
-                    let mut word = [least.midpoint(greatest); 4];
-                    word[place] = byte;
-                    if (least..=greatest).contains(&byte) {
-                        assert!(!range.excludes(u32::from_le_bytes(word)), "{least}..={greatest}: {byte} at {place}");
-                    }
-                    // The tests know no difference between bytes from 80H.
-                    if byte < least.min(0x80) || byte > greatest && greatest < 0x80 {
-                        assert!(range.excludes(u32::from_le_bytes(word)), "{least}..={greatest}: {byte} at {place}");
-                    }
+                let inside = if (least..=greatest).contains(&byte) { u8::MAX } else { 0 };
+                // A letter counts in either case.
+                if inside == u8::MAX || !byte.is_ascii_alphabetic() {
+                    assert_eq!(range.inside(&[byte; LINE]), [inside; LINE], "{least}..={greatest}: {byte}");
                 }
             }
         }
