@@ -123,6 +123,9 @@ pub fn apply(
             (vr, native_pixels(plan, ds, input, scratch)?)
         }
         Method::Jpeg => (VR::OB, encapsulated::jpeg(plan, ds, &element.value, input, scratch)?),
+        Method::StripProgressiveJpeg => {
+            (VR::OB, encapsulated::progressive_jpeg(plan, ds, &element.value, input, scratch)?)
+        }
         Method::Frames(codec) => (VR::OB, encapsulated::frames(codec, plan, ds, &element.value, input, scratch)?),
         Method::FromJpeg2000 { lossless } => {
             let (value, loss) = encapsulated::from_jpeg_2000(lossless, plan, ds, &element.value, input, scratch)?;

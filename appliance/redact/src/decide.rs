@@ -80,6 +80,8 @@ pub enum Method {
     Native,
     /// JPEG in the DCT domain.
     Jpeg,
+    /// Progressive JPEG in which nothing is blanked: only what may hide beside the scans goes.
+    StripProgressiveJpeg,
     /// A lossless codec: decode each frame, encode it again.
     Frames(FrameCodec),
     /// JPEG 2000 or HTJ2K: decode each frame; the result is native.
@@ -171,6 +173,13 @@ fn consider(
                 return Err(Hold::Inconsistent);
             }
             Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Jpeg }))
+        }
+        // Where something is to be blanked it is held.
+        (Syntax::JpegProgressive, Value::Fragments { fragments, .. }) if mask.is_empty() => {
+            if fragments.is_empty() || layout.samples != 1 || layout.photometric == Photometric::Palette {
+                return Err(Hold::Inconsistent);
+            }
+            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::StripProgressiveJpeg }))
         }
         (Syntax::Jpeg2000Lossless | Syntax::Jpeg2000, Value::Fragments { fragments, .. }) => {
             if fragments.is_empty() || !jpeg_2000::is_supported(&layout) {

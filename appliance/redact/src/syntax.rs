@@ -12,6 +12,8 @@ pub enum Syntax {
     JpegBaseline,
     /// JPEG extended (processes 2 and 4).
     JpegExtended,
+    /// JPEG with spectral selection or full progression, Huffman coded (processes 6, 8, 10 and 12; retired).
+    JpegProgressive,
     /// JPEG lossless (processes 14 and 14 SV1).
     JpegLossless,
     /// JPEG-LS, lossless and near-lossless.
@@ -53,6 +55,7 @@ impl Syntax {
             "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.1.99" | BIG_ENDIAN => Self::Native,
             "1.2.840.10008.1.2.4.50" => Self::JpegBaseline,
             "1.2.840.10008.1.2.4.51" => Self::JpegExtended,
+            "1.2.840.10008.1.2.4.53" | "1.2.840.10008.1.2.4.55" => Self::JpegProgressive,
             "1.2.840.10008.1.2.4.57" | "1.2.840.10008.1.2.4.70" => Self::JpegLossless,
             "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => Self::JpegLs,
             "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.201" | "1.2.840.10008.1.2.4.202" => Self::Jpeg2000Lossless,

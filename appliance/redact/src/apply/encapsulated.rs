@@ -6,7 +6,7 @@ use crate::{
     decide::Plan,
     fragments,
     image::{Photometric, PixelLayout},
-    jpeg::{self, Colour, Expected},
+    jpeg::{self, Colour, Expected, progressive},
 };
 use gift_deidentify::dataset::{DataSet, Origin, Source, Value};
 use std::ops::Range;
@@ -52,16 +52,9 @@ impl<'a> Frames<'a> {
     }
 }
 
-/// JPEG in the DCT domain.
-pub(super) fn jpeg(
-    plan: &Plan,
-    ds: &DataSet,
-    value: &Value,
-    input: &dyn Source,
-    scratch: &mut dyn Scratch,
-) -> Result<Value, RedactError> {
-    let layout = &plan.layout;
-    let expected = Expected {
+/// What a JPEG frame's header must say.
+fn expected(layout: &PixelLayout) -> Expected {
+    Expected {
         rows: layout.rows,
         columns: layout.columns,
         samples: layout.samples,
@@ -71,7 +64,46 @@ pub(super) fn jpeg(
             Photometric::Rgb => Colour::Rgb,
             _ => Colour::Ybr,
         },
-    };
+    }
+}
+
+/// Progressive JPEG without what may hide beside its scans. The proof: of what was written there is nothing left to strip.
+pub(super) fn progressive_jpeg(
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<Value, RedactError> {
+    let expected = expected(&plan.layout);
+    let frames = Frames::of(plan, ds, value, Some([0xFF, 0xD8]), input)?;
+    let mut written = Written::default();
+    let (mut stream, mut stripped, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 1..=plan.layout.frames {
+        let failed = |error| RedactError::Jpeg { frame: number, error };
+        frames.read(number as usize - 1, &mut stream)?;
+        stripped.clear();
+        progressive::strip(&stream, &expected, &mut stripped).map_err(failed)?;
+        written.push_and_read_back(&mut stripped, scratch)?;
+        again.clear();
+        progressive::strip(&stripped, &expected, &mut again).map_err(failed)?;
+        if again != stripped {
+            return Err(RedactError::Unproven { frame: number });
+        }
+    }
+    Ok(written.into_value())
+}
+
+/// JPEG in the DCT domain.
+pub(super) fn jpeg(
+    plan: &Plan,
+    ds: &DataSet,
+    value: &Value,
+    input: &dyn Source,
+    scratch: &mut dyn Scratch,
+) -> Result<Value, RedactError> {
+    let layout = &plan.layout;
+    let expected = expected(layout);
     let frames = Frames::of(plan, ds, value, Some([0xFF, 0xD8]), input)?;
     let mut written = Written::default();
     let (mut stream, mut redacted) = (Vec::new(), Vec::new());

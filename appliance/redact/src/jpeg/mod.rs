@@ -10,6 +10,7 @@ mod bits;
 mod huffman;
 pub(crate) mod lossless;
 mod parse;
+pub(crate) mod progressive;
 mod sink;
 mod walk;
 

@@ -1,4 +1,4 @@
-//! Marker segments of a Huffman-coded JPEG stream (ITU-T T.81 Annex B): SOF0, SOF1 with 8 or 12 bit, and SOF3.
+//! Marker segments of a Huffman-coded JPEG stream (ITU-T T.81 Annex B): SOF0, SOF1 and SOF2 with 8 or 12 bit, and SOF3.
 //!
 //! Everything a redacted stream may hold passes through here; what it may not hold (comments, application segments but
 //! Adobe's, other processes, a second frame, bytes after EOI) is dropped or refused here.
@@ -56,6 +56,8 @@ pub(super) enum Segment<'a> {
 pub(super) enum Process {
     /// SOF0, SOF1.
     Sequential,
+    /// SOF2.
+    Progressive,
     /// SOF3.
     Lossless,
 }
@@ -134,6 +136,9 @@ impl<'a> Parser<'a> {
             0xDB => self.quantiser(payload).map(|()| Segment::Keep(marker, payload)),
             0xC4 => self.huffman(payload).map(|()| Segment::Dropped),
             0xC0 | 0xC1 if self.process == Process::Sequential => {
+                self.frame(marker, payload).map(|()| Segment::Keep(marker, payload))
+            }
+            0xC2 if self.process == Process::Progressive => {
                 self.frame(marker, payload).map(|()| Segment::Keep(marker, payload))
             }
             0xC3 if self.process == Process::Lossless => {
@@ -223,7 +228,7 @@ impl<'a> Parser<'a> {
         let (&[precision, r1, r0, c1, c0, count], rest) = payload.split_first_chunk::<6>().ok_or(BAD)?;
         let known = match marker {
             0xC0 => precision == 8,
-            0xC1 => precision == 8 || precision == 12,
+            0xC1 | 0xC2 => precision == 8 || precision == 12,
             _ => (2..=16).contains(&precision),
         };
         if !known {
@@ -271,12 +276,20 @@ impl<'a> Parser<'a> {
         if self.process == Process::Sequential && !matches!(parameters, [0, 63 | 0, 0]) {
             return Err(BAD);
         }
+        let progressive = self.process == Process::Progressive;
+        // G.1.1.1: DC coefficients and AC coefficients have scans of their own.
+        let band = |[from, to, bits]: [u8; 3]| {
+            (from == 0) == (to == 0) && from <= to && to < 64 && bits >> 4 <= 13 && bits & 15 <= 13
+        };
+        if progressive && !(band(parameters) && (parameters[0] == 0 || count == 1)) {
+            return Err(BAD);
+        }
         self.scan_parameters = parameters;
         let mut scan = Vec::with_capacity(3);
         for pair in rest[..2 * count].chunks_exact(2) {
             let index = frame.components.iter().position(|c| c.id == pair[0]).ok_or(BAD)?;
-            // B.2.3: scan components follow the order of the frame; each component is coded once.
-            if std::mem::replace(&mut self.seen[index], true)
+            // B.2.3: scan components follow the order of the frame; each component is coded once, progressively more often.
+            if std::mem::replace(&mut self.seen[index], true) && !progressive
                 || scan.last().is_some_and(|last: &ScanComponent| last.index > index)
             {
                 return Err(BAD);
