@@ -75,6 +75,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     sources(&rules, &members, &mut broken)?;
     manifests(&members, &mut broken)?;
     units(&rules, root, &mut broken)?;
+    evidence(root, &mut broken)?;
     if broken.is_empty() {
         println!("check: {} packages keep the rules of xtask/rules.toml", members.len());
         return Ok(());
@@ -237,6 +238,30 @@ fn manifests(members: &[Member], broken: &mut Vec<String>) -> Result<()> {
                 if !inherits(value) {
                     broken.push(format!("{}: {name} does not take its version from the workspace table", member.name));
                 }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Each row of the impact assessment names tests, and they exist.
+fn evidence(root: &Path, broken: &mut Vec<String>) -> Result<()> {
+    const TABLE: &str = "docs/dpia.md";
+    let text = fs::read_to_string(root.join(TABLE)).context(TABLE)?;
+    let rows =
+        text.lines().filter(|line| line.strip_prefix("| ").is_some_and(|rest| rest.starts_with(char::is_numeric)));
+    for row in rows {
+        let (number, cell) = (row.split('|').nth(1).unwrap_or("").trim(), row.rsplit('|').nth(1).unwrap_or(""));
+        let mut named =
+            cell.split(';').map(|pair| pair.trim().split('`').skip(1).step_by(2).collect::<Vec<_>>()).peekable();
+        if named.peek().is_none_or(Vec::is_empty) {
+            broken.push(format!("{TABLE}: row {number} names no test"));
+        }
+        for pair in named {
+            let exists = matches!(pair[..], [file, test] if fs::read_to_string(root.join(file))
+                .is_ok_and(|source| source.contains(&format!("fn {test}("))));
+            if !exists {
+                broken.push(format!("{TABLE}: row {number}: there is no test {}", pair.join(", ")));
             }
         }
     }
