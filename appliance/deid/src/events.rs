@@ -3,7 +3,9 @@
 
 use gift_status::{HoldReason, Process};
 
-use crate::{child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, sandbox::Landlock};
+use crate::{
+    bundle::Refused, child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, sandbox::Landlock,
+};
 
 /// Starts the log.
 pub fn start() {
@@ -109,6 +111,21 @@ pub fn policy_loaded(profiles: usize, templates: usize) {
 /// The policy cannot be read: nothing is taken until it can.
 pub fn policy_failed(error: &PolicyError) {
     tracing::error!(%error, "policy unusable: nothing is taken");
+}
+
+/// A signed bundle is in force.
+pub fn bundle_in_force(serial: u64) {
+    tracing::info!(serial, "policy bundle in force");
+}
+
+/// A bundle was not put in force; what was in force stays.
+pub fn bundle_refused(why: &Refused) {
+    tracing::warn!(%why, "policy bundle refused");
+}
+
+/// The bundle of the last run cannot be used: without it templates that were withdrawn would count again.
+pub fn kept_bundle_unusable(why: &Refused) {
+    tracing::error!(%why, "the policy bundle in force cannot be used any more: nothing is taken until another arrives");
 }
 
 /// So many held objects are judged again.

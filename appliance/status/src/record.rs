@@ -105,6 +105,10 @@ pub struct DeidStatus {
     pub damaged_total: u64,
     /// Workers that died on an object.
     pub worker_deaths_total: u64,
+    /// Serial of the signed policy bundle in force; 0 for the image's own policy.
+    pub policy_serial: u64,
+    /// Policy bundles that arrived and were refused.
+    pub bundles_refused_total: u64,
 }
 
 /// How uplink last found the hub.
