@@ -64,7 +64,7 @@ pub enum Command {
         /// Name.
         name: String,
     },
-    /// Put a signed policy bundle up for the boxes (made by `gift-template bundle`).
+    /// Put a signed policy bundle up for the boxes (made by `gift-keys bundle`).
     AddPolicy {
         /// The file.
         file: PathBuf,

@@ -89,6 +89,18 @@ impl PolicyTexts {
         })
     }
 
+    /// Templates and profiles of a directory that a bundle is to be made of; either may be missing.
+    ///
+    /// # Errors
+    /// [`PolicyError::Read`], [`PolicyError::TooLarge`].
+    pub fn of_bundle(root: &Path) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>), PolicyError> {
+        let of = |name: &str| {
+            let directory = root.join(name);
+            if directory.is_dir() { texts(&directory, "toml") } else { Ok(BTreeMap::new()) }
+        };
+        Ok((of("templates")?, of("profiles")?))
+    }
+
     /// Puts a bundle on top.
     #[must_use]
     pub fn with(mut self, bundle: Option<&Bundle>) -> Self {
