@@ -89,8 +89,8 @@ pub enum ScanError {
     /// The medium failed.
     #[error("reading the output failed: {0}")]
     Io(std::io::ErrorKind),
-    /// The file is not what went by: longer or shorter.
-    #[error("not all of the output was searched as it was written")]
+    /// The file is not what went by (longer or shorter), or the object names more than can be looked for.
+    #[error("not all of the output was searched for everything")]
     Incomplete,
 }
 
@@ -152,6 +152,8 @@ pub struct LeakScan {
     in_bulk: Words,
     stream: Stream,
     found: Option<(u64, LeakKind)>,
+    /// Not all identifiers are among the patterns.
+    too_many: bool,
 }
 
 /// Without the patterns.
@@ -185,6 +187,7 @@ impl Identifiers {
             stream: Stream::new(longest),
             patterns,
             found: None,
+            too_many: self.too_many,
         }
     }
 }
@@ -206,7 +209,7 @@ impl LeakScan {
         let Self { patterns, in_bulk, stream, found, .. } = &mut self;
         let found = found.or_else(|| stream.end(|piece| piece.first_in_bulk(in_bulk, patterns)));
         leak(found)?;
-        if self.stream.seen() != output.len() {
+        if self.too_many || self.stream.seen() != output.len() {
             return Err(ScanError::Incomplete);
         }
         let mut at = 0;
