@@ -5,13 +5,16 @@
 //! delivered, and how it ends do not depend on the cuts. (Timers do: one is set for each PDU that arrives whole.)
 #![no_main]
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use gift_dimse::{
     ASSOCIATE_CAP_BYTES, Acceptor, Action, COMMAND_CAP_BYTES, Discard, End, Offer, Rejection, Status, Timer,
 };
 use gift_fuzz::{byte, bytes, policy::MAX_PDU_BYTES};
 use libfuzzer_sys::fuzz_target;
+
+static OFFER: LazyLock<Arc<Offer>> =
+    LazyLock::new(|| Arc::new(Offer::new(*MAX_PDU_BYTES, ["1.2.3.4.5".to_owned()], Vec::new())));
 
 /// What does not depend on the cuts.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,8 +55,7 @@ fuzz_target!(|data: &[u8]| {
 
 impl Driver {
     fn run<'d>(self, pieces: impl Iterator<Item = &'d [u8]>) -> Seen {
-        let offer = Arc::new(Offer::new(*MAX_PDU_BYTES, ["1.2.3.4.5".to_owned()], Vec::new()));
-        let mut acceptor = Acceptor::new(offer);
+        let mut acceptor = Acceptor::new(OFFER.clone());
         let mut seen = Seen::default();
         for piece in pieces {
             let mut input = piece;

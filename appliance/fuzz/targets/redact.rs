@@ -295,7 +295,7 @@ fn unpack(mut packed: &[u8], length: usize) -> Vec<u8> {
             -128 => {}
             n if n < 0 => {
                 let value = byte(&mut packed);
-                out.extend(std::iter::repeat_n(value, 1 - isize::from(n) as usize));
+                out.extend(std::iter::repeat_n(value, (1 - isize::from(n)) as usize));
             }
             n => out.extend(bytes(&mut packed, n as usize + 1)),
         }
