@@ -65,7 +65,7 @@ fn gates(root: &Path) -> Result<()> {
     for manifest in ["Cargo.toml", "appliance/fuzz/Cargo.toml"] {
         run(Command::new(&deny)
             .current_dir(root)
-            .args(["--manifest-path", manifest, "--offline", "check", "--config", "deny.toml"])
+            .args(["--manifest-path", manifest, "--config", "deny.toml", "--offline", "check"])
             .args(["licenses", "bans", "sources"]))?;
     }
     advisories(root, &deny)?;

@@ -54,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
     match plan.method() {
         Method::Native => {
             let pixels = native(value, &scratch);
-            assert_native(&plan, &native(&ds.get(PIXEL_DATA).expect("pixels").value, &data), &pixels, plan.layout());
+            assert_native(&plan, &native(&ds.get(PIXEL_DATA).expect("pixels").value, data), &pixels, plan.layout());
             as_read(&plan, &ds, data, &pixels);
         }
         Method::FromJpeg2000 { .. } => {
