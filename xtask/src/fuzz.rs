@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: coverage-guided fuzzing of the diode's pure crates (`appliance/fuzz`), and its slice of the default tests.
 //!
-//! Built by cargo-fuzz on the stable toolchain: `RUSTC_BOOTSTRAP` allows the few options that are not stable. Without
-//! AddressSanitizer: our crates forbid unsafe code, the one C library (OpenJPEG) is built by a compiler whose instrumentation does
+//! Built by cargo-fuzz on the stable toolchain: coverage needs no option that is not stable, so not even `RUSTC_BOOTSTRAP`, which
+//! would make crates choose nightly code. Without AddressSanitizer, which needs it: our crates forbid unsafe code, the one C library (OpenJPEG) is built by a compiler whose instrumentation does
 //! not mix with rustc's, and shadow memory would make the bound on memory meaningless. OpenJPEG's own branches are thus not
 //! counted as coverage.
 //!
@@ -37,6 +37,8 @@ const TARGETS: [(&str, u32); 6] = [
 const HANG_SECONDS: u32 = 5;
 /// The bar: memory of a target, MB.
 const MEMORY_MB: u32 = 512;
+/// Longest input that is kept in git, bytes.
+const KEPT_LEN: u32 = 4 << 10;
 /// What all fuzzing may take in the default tests, without building.
 const SLICE: Duration = Duration::from_secs(115);
 /// Targets at once.
@@ -52,9 +54,12 @@ pub(crate) struct Options {
     /// How long each of them runs.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
-    /// Then make `appliance/fuzz/corpus/` of the fewest inputs that cover all that was covered.
+    /// Then make `appliance/fuzz/corpus/` of the fewest inputs that take every branch that was taken.
     #[arg(long)]
     minimise: bool,
+    /// Instead, what `cargo xtask test` does: replay everything that is kept, then two minutes for all targets together.
+    #[arg(long, conflicts_with_all = ["targets", "seconds", "minimise"])]
+    slice: bool,
 }
 
 /// One target and its directories.
@@ -84,6 +89,9 @@ struct Outcome {
 
 /// `cargo xtask fuzz`.
 pub(crate) fn fuzz(root: &Path, options: &Options) -> Result<()> {
+    if options.slice {
+        return slice(root);
+    }
     let targets = built(root, &options.targets, "fuzz-corpus")?;
     report(&at_once(&targets, |target| target.fuzz(options.seconds))?)?;
     if options.minimise {
@@ -118,7 +126,6 @@ fn built(root: &Path, wanted: &[String], found: &str) -> Result<Vec<Target>> {
     let target = build::target(root);
     run(Command::new(cargo_fuzz)
         .current_dir(root)
-        .env("RUSTC_BOOTSTRAP", "1")
         .args(["build", "--fuzz-dir", "appliance/fuzz", "--sanitizer", "none", "--target-dir"])
         .arg(target.join("fuzz")))?;
     let kept = root.join("appliance/fuzz");
@@ -181,7 +188,7 @@ impl Target {
         for directory in [&self.found, &self.artifacts] {
             fs::create_dir_all(directory)?;
         }
-        let mut command = self.command()?;
+        let mut command = self.command(self.max_len)?;
         // libFuzzer writes into the first directory only.
         command.arg(until).arg("-print_final_stats=1").arg("-reload=0").arg(&self.found).args(self.kept());
         let started = Instant::now();
@@ -211,12 +218,12 @@ impl Target {
         })
     }
 
-    /// Replaces the kept corpus by the fewest of all known inputs that cover as much.
+    /// Replaces the kept corpus by the fewest of all known inputs that take every branch that was taken.
     fn minimise(&self) -> Result<()> {
         let fewest = self.found.with_extension("fewest");
         empty(&fewest)?;
-        let mut command = self.command()?;
-        command.arg("-merge=1").arg(&fewest).args(self.kept()).arg(&self.found);
+        let mut command = self.command(self.max_len.min(KEPT_LEN))?;
+        command.args(["-set_cover_merge=1", "-use_counters=0"]).arg(&fewest).args(self.kept()).arg(&self.found);
         let status = command.status().with_context(|| format!("cannot run {}", self.program.display()))?;
         if !status.success() {
             bail!("{}: not minimised, see {}", self.name, self.log.display());
@@ -230,7 +237,7 @@ impl Target {
     }
 
     /// The target under the bars, its output in its log.
-    fn command(&self) -> Result<Command> {
+    fn command(&self, max_len: u32) -> Result<Command> {
         if let Some(directory) = self.log.parent() {
             fs::create_dir_all(directory)?;
         }
@@ -239,7 +246,7 @@ impl Target {
         command
             .arg(format!("-timeout={HANG_SECONDS}"))
             .arg(format!("-rss_limit_mb={MEMORY_MB}"))
-            .arg(format!("-max_len={}", self.max_len))
+            .arg(format!("-max_len={max_len}"))
             .arg(format!("-artifact_prefix={}/", self.artifacts.display()))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
