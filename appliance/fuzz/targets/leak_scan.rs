@@ -68,15 +68,17 @@ struct Input {
 }
 
 fuzz_target!(|input: Input| {
-    let text = text(input.identifier, input.seed);
-    let identifiers = identifiers(input.identifier, &text);
     let bulk = matches!(input.place, Place::Bulk | Place::NativePixels | Place::FirstFragment | Place::LastFragment);
+    // A short one must end with its word, and a value ends the word whatever tag comes next.
+    let short = !bulk && input.seed >> 30 == 3;
+    let text = text(input.identifier, input.seed, short);
     // In bulk only long identifiers of one byte a character are looked for.
     let encoding = if bulk && matches!(input.encoding, Encoding::Utf16Le | Encoding::Utf16Be) {
         Encoding::Ascii
     } else {
         input.encoding
     };
+    let identifiers = identifiers(input.identifier, &text);
     let bytes = encoded(&text, encoding);
     let roomy = bulk || matches!(input.place, Place::Text | Place::Private | Place::PrivateMeta | Place::Comment);
     let most = if roomy { 2_000 } else { 40 };
@@ -105,8 +107,8 @@ fuzz_target!(|input: Input| {
     assert!(short.finish(&file).is_err(), "not all of it went by");
 });
 
-/// An identifier of at least eight characters that is nobody's.
-fn text(identifier: Identifier, seed: u32) -> String {
+/// An identifier that is nobody's: of at least eight characters, or, where a name or number may be `short`, of as few as count.
+fn text(identifier: Identifier, seed: u32, short: bool) -> String {
     let letters = |mut n: u32, length: usize| -> String {
         let mut next = || {
             let letter = b"bdfgkmpqvxz"[n as usize % 11];
@@ -117,6 +119,8 @@ fn text(identifier: Identifier, seed: u32) -> String {
     };
     let length = 8 + seed as usize % 9;
     match identifier {
+        Identifier::Name if short => format!("Q{}", letters(seed, 3 + seed as usize % 3)),
+        Identifier::Number if short => format!("7{}", letters(seed, 4)),
         Identifier::Name => format!("Q{}", letters(seed, length)),
         Identifier::Number => format!("7{}{}", letters(seed, length), seed % 100),
         Identifier::BirthDate => format!("{}{:02}{:02}", 1901 + seed % 120, 1 + seed % 12, 1 + seed % 28),
@@ -170,7 +174,11 @@ fn file(place: Place, value: &[u8]) -> Vec<u8> {
     let unknown = |value: &[u8]| element(0x0009, 0x1001, b"UN", value);
     match place {
         Place::Preamble | Place::PrivateMeta => {}
-        Place::Text => out.extend(element(8, 0x1030, b"LO", short)),
+        Place::Text => {
+            out.extend(element(8, 0x1030, b"LO", short));
+            // Its group begins with a T.
+            out.extend(element(0x0054, 0x1000, b"CS", b"STATIC"));
+        }
         Place::ShortBytes => out.extend(element(8, 0x1031, b"OB", &value[..value.len().min(1_000)])),
         Place::Unknown => out.extend(unknown(&value[..value.len().min(1_000)])),
         Place::Private => {

@@ -6,7 +6,7 @@
 //! Tolerated, because scanners send it and it has only one reading:
 //! - explicit-VR UN of undefined length: a sequence in implicit VR (CP-246; PS3.5 §6.2.2 note 4);
 //! - explicit-VR UN of a public attribute: the VR of the dictionary, its value little endian whatever the transfer syntax, a
-//!   sequence again in implicit VR (PS3.5 §6.2.2 note 3), so that a tree reads the same once it is written;
+//!   sequence again in implicit VR (PS3.5 §6.2.2), so that a tree reads the same once it is written;
 //! - an element without VR in an explicit data set: read as implicit when the two bytes cannot be a VR;
 //! - VRs that no standard knows: two capital letters have a 32-bit length, anything else a 16-bit one; both become the VR of
 //!   the dictionary, or UN;
