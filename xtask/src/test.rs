@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    build, check, install,
+    build, check, fuzz, install,
     run::{cargo, run},
 };
 
@@ -33,6 +33,7 @@ pub(crate) fn test(root: &Path, gates_only: bool) -> Result<()> {
         &binaries,
         &python,
     ))?;
+    fuzz::slice(root)?;
     println!("all tests passed in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())
 }
@@ -59,8 +60,14 @@ fn with_peers<'a>(command: &'a mut Command, binaries: &Path, python: &Path) -> &
 fn gates(root: &Path) -> Result<()> {
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    fuzz::gates(root)?;
     let deny = install::cargo_deny(root)?;
-    run(Command::new(&deny).current_dir(root).args(["--offline", "check", "licenses", "bans", "sources"]))?;
+    for manifest in ["Cargo.toml", "appliance/fuzz/Cargo.toml"] {
+        run(Command::new(&deny)
+            .current_dir(root)
+            .args(["--manifest-path", manifest, "--config", "deny.toml", "--offline", "check"])
+            .args(["licenses", "bans", "sources"]))?;
+    }
     advisories(root, &deny)?;
     run(Command::new("/bin/bash").arg(root.join("appliance/dist/check.sh")))?;
     check::check(root)
