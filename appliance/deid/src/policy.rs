@@ -89,16 +89,16 @@ impl PolicyTexts {
         })
     }
 
-    /// Templates and profiles of a directory that a bundle is to be made of; either may be missing.
+    /// What a bundle is to be made of: `profiles/` and `templates/` under `root`, either of which may be missing.
     ///
     /// # Errors
     /// [`PolicyError::Read`], [`PolicyError::TooLarge`].
-    pub fn of_bundle(root: &Path) -> Result<(BTreeMap<String, String>, BTreeMap<String, String>), PolicyError> {
+    pub fn of_bundle(root: &Path) -> Result<Self, PolicyError> {
         let of = |name: &str| {
             let directory = root.join(name);
             if directory.is_dir() { texts(&directory, "toml") } else { Ok(BTreeMap::new()) }
         };
-        Ok((of("templates")?, of("profiles")?))
+        Ok(Self { profiles: of("profiles")?, templates: of("templates")?, ..Self::default() })
     }
 
     /// Puts a bundle on top.

@@ -71,7 +71,7 @@ pub fn policy_key() -> Result<(Zeroizing<String>, String), MakeError> {
 /// [`MakeError`].
 pub fn make(order: &Order<'_>, key: &str) -> Result<Vec<u8>, MakeError> {
     let key = SecretKeyBox::from_string(key)?.into_unencrypted_secret_key()?;
-    let (templates, profiles) = PolicyTexts::of_bundle(order.texts)?;
+    let PolicyTexts { templates, profiles, .. } = PolicyTexts::of_bundle(order.texts)?;
     let named = |root: &'static str| move |(name, text)| (format!("{root}/{name}"), text);
     let texts = templates.into_iter().map(named("templates")).chain(profiles.into_iter().map(named("profiles")));
     let expires = order.today.checked_add_days(Days::new(order.days)).ok_or(MakeError::Days)?;

@@ -67,7 +67,7 @@ mod tests {
         assert!(write(&path, "other").is_err());
         assert_eq!(read(&path).unwrap().as_str(), "text");
         let large = directory.path().join("large");
-        write(&large, &"x".repeat(MAX_BYTES + 1)).unwrap();
+        write(&large, "x".repeat(MAX_BYTES + 1)).unwrap();
         assert!(read(&large).is_err());
     }
 }

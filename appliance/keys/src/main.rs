@@ -220,7 +220,7 @@ fn print_id(key: &Credential) {
 fn escrow(file: &Path, shares: u8, threshold: u8, out: &Path) -> Result<()> {
     let key = Credential::load(file)?;
     for share in share::split(&key, shares, threshold)? {
-        files::write(&out.join(format!("share-{}.txt", share.index)), &share.to_text())?;
+        files::write(&out.join(format!("share-{}.txt", share.index)), share.to_text())?;
     }
     print_id(&key);
     Ok(())
