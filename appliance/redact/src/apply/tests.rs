@@ -13,7 +13,13 @@ const RECTS: [Rect; 2] = [Rect { x0: 3, y0: 1, x1: 8, y1: 4 }, Rect { x0: 7, y0:
 
 fn plan(image: &Image, method: Method) -> Plan {
     let layout = PixelLayout::of(&image.data_set()).unwrap();
-    Plan { basis: Basis::Template("t".into()), layout, mask: Mask::new(RECTS.to_vec()), method }
+    Plan {
+        basis: Basis::Template("t".into()),
+        layout,
+        mask: Mask::new(RECTS.to_vec()),
+        anchors: Default::default(),
+        method,
+    }
 }
 
 fn inside(x: usize, y: usize) -> bool {
