@@ -1,5 +1,7 @@
 //! Anchors in every format that redaction handles, on every frame; what is measured, against plain arithmetic.
 
+mod perturbed;
+
 use super::*;
 use crate::{
     FrameCodec, Mask, Method, Photometric, PixelLayout, Plan, RedactError, apply,

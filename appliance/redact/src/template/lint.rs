@@ -260,3 +260,6 @@ fn redactable(photometric: Photometric, syntax: Syntax, columns: u16) -> bool {
         other => FrameCodec::of(other).is_some_and(|codec| codec.is_supported(&layout)),
     }
 }
+
+#[cfg(test)]
+mod tests;

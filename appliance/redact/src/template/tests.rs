@@ -180,3 +180,18 @@ fn what_is_shipped_passes_the_linter() {
     let found = Templates::lint(["library", "demo"].into_iter().flat_map(shipped));
     assert!(found.is_empty(), "{}", found.iter().map(|e| format!("{e}\n")).collect::<String>());
 }
+
+#[test]
+fn the_examples_of_the_language_are_in_it() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/templates/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    let [base, regions, keep, narrow, anchors] = blocks[..] else { panic!("{} examples", blocks.len()) };
+    let whole = base.replace("[template.match]\n", &format!("{keep}{narrow}{anchors}[template.match]\n{regions}"));
+    let templates = Templates::parse([("README.md", whole)]).unwrap();
+    let [template] = &templates.templates[..] else { panic!() };
+    assert_eq!((template.keep().len(), template.anchors(), template.regions().len()), (3, 4, 2));
+    assert!(template.keeps_inside_ultrasound_regions() && template.verified().is_some());
+    assert_eq!(template.conditions().ultrasound_regions.as_ref().unwrap().len(), 2);
+    assert_eq!(Templates::lint([("README.md", base)]), []);
+}
