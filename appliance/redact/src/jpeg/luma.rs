@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// Bits behind the point of [`COSINES`].
-const FRACTION: u32 = 14;
+const FRACTION: u32 = 17;
 /// Half the cosine of k · π ⁄ 16, for k from 0; the first is of DC: half the square root of a half.
-const COSINES: [i64; 8] = [5793, 8035, 7568, 6811, 5793, 4551, 3135, 1598];
+const COSINES: [i64; 8] = [46_341, 64_277, 60_547, 54_491, 46_341, 36_410, 25_080, 12_785];
 /// Natural order of the coefficients that stand in zigzag order (Figure A.6).
-const ZIGZAG: [usize; 64] = [
+pub(super) const ZIGZAG: [usize; 64] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
     28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
     47, 55, 62, 63,
