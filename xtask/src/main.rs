@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | campaign | deidentify | explain`.
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | campaign | deidentify | explain | templates`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
@@ -46,6 +46,14 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Say what is questionable in redaction templates, by file and line.
+    ///
+    /// lint [FILE…]; without a file all below config/templates.
+    Templates {
+        /// Arguments of `gift-examine templates`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run every test: format, lints, dependencies, architecture, unit, property and end-to-end tests with real peers.
     Test {
         /// Only the static gates: fmt, clippy, deny, check.
@@ -90,6 +98,7 @@ fn main() -> ExitCode {
         Verb::Demo { arguments } => test::demo(&root, &arguments),
         Verb::Deidentify { arguments } => test::examine(&root, "deidentify", &arguments),
         Verb::Explain { arguments } => test::examine(&root, "explain", &arguments),
+        Verb::Templates { arguments } => test::examine(&root, "templates", &arguments),
         Verb::Test { gates } => test::test(&root, gates),
         Verb::Fuzz(options) => fuzz::fuzz(&root, &options),
         Verb::Bench { what, options } => bench::bench(&root, what, &options),

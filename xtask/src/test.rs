@@ -85,7 +85,7 @@ fn advisories(root: &Path, deny: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask deidentify` and `explain`: the examiner's command, with the repository's policy. Paths are the caller's.
+/// `cargo xtask deidentify`, `explain` and `templates`: the examiner's command, with the repository's policy. Paths are the caller's.
 pub(crate) fn examine(root: &Path, verb: &str, arguments: &[String]) -> Result<()> {
     install::packages()?;
     run(cargo(root).args(["build", "--quiet", "--release", "-p", "gift-examine"]))?;

@@ -1,6 +1,9 @@
 //! What the attributes say about an image: the facts that templates match on, and the layout of its pixels.
 
-use crate::syntax::Syntax;
+use crate::{
+    syntax::Syntax,
+    ultrasound::{self, UltrasoundRegion},
+};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use gift_deidentify::dataset::{DataSet, Value};
@@ -46,6 +49,8 @@ pub(crate) struct Facts<'a> {
     /// The scanner says that there is burnt-in text; only YES is believed.
     pub(crate) says_burnt_in: bool,
     pub(crate) conversion_type: bool,
+    /// Sequence of Ultrasound Regions (0018,6011); empty without it.
+    pub(crate) ultrasound_regions: Result<Vec<UltrasoundRegion>, Inconsistent>,
 }
 
 impl<'a> Facts<'a> {
@@ -62,6 +67,7 @@ impl<'a> Facts<'a> {
             says_burnt_in: ds.contains(tags::BURNED_IN_ANNOTATION)
                 && text(ds, tags::BURNED_IN_ANNOTATION).is_none_or(|s| !matches!(s, "" | "NO")),
             conversion_type: ds.contains(tags::CONVERSION_TYPE),
+            ultrasound_regions: ultrasound::regions(ds),
         })
     }
 }
