@@ -19,7 +19,8 @@ pub struct Settings {
     pub intake_inbox: PathBuf,
     /// Who may post into it.
     pub intake_writers: Vec<Writer>,
-    /// The process's own directory: `work/`, `quarantine/`, `set-aside/` and `ledger.sqlite` are made in it.
+    /// The process's own directory: `work/`, `quarantine/`, `set-aside/`, `policy/`, `policy-aside/` and `ledger.sqlite` are
+    /// made in it.
     pub house: PathBuf,
     /// Its staging directory for what is released, on the outbox's mount.
     pub release_staging: PathBuf,
