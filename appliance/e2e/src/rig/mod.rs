@@ -226,7 +226,11 @@ impl Rig {
             .spawn()
             .with_context(|| format!("cannot start {}", words.join(" ")))?;
         if let Some(mut stdin) = child.stdin.take() {
-            writeln!(stdin, "{input}")?;
+            // A command that needs no input may have ended.
+            match writeln!(stdin, "{input}") {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+                _ => {}
+            }
         }
         let output = child.wait_with_output()?;
         if !output.status.success() {
