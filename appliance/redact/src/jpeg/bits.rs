@@ -2,68 +2,115 @@
 
 use super::JpegError;
 
-/// Reads bits, most significant first, up to the next marker. A loop over symbols works on a copy of its own, which stays in
-/// registers because nothing that is not inlined has its address.
+/// The entropy-coded bytes of a scan without byte stuffing, one segment for each restart interval.
+#[derive(Debug)]
+pub(super) struct Entropy {
+    plain: Vec<u8>,
+    /// Start of each in `plain`, its length, and the number of the restart marker before it (of the first: 0).
+    segments: Vec<(usize, usize, u8)>,
+    end: usize,
+}
+
+impl Entropy {
+    /// Zero bytes behind each segment, so that a reader can take eight at a time.
+    const BEHIND: usize = 8;
+
+    /// What stands from `position` of `bytes` up to a marker other than a restart marker.
+    pub(super) fn of(bytes: &[u8], position: usize) -> Result<Self, JpegError> {
+        let mut this = Self { plain: Vec::with_capacity(bytes.len() + Self::BEHIND), segments: Vec::new(), end: 0 };
+        let (mut at, mut number) = (position, 0);
+        loop {
+            let start = this.plain.len();
+            let marker = loop {
+                let rest = bytes.get(at..).unwrap_or(&[]);
+                let ff = memchr::memchr(0xFF, rest).ok_or(JpegError::Truncated)?;
+                this.plain.extend_from_slice(&rest[..ff]);
+                at += ff;
+                // More than one FF before a marker is fill (B.1.1.2).
+                let fill = rest[ff..].iter().take_while(|&&byte| byte == 0xFF).count();
+                match rest.get(ff + fill) {
+                    None => return Err(JpegError::Truncated),
+                    Some(0) if fill > 1 => return Err(JpegError::Malformed("fill before a stuffed byte")),
+                    Some(0) => this.plain.push(0xFF),
+                    Some(&marker) => {
+                        at += fill - 1;
+                        break marker;
+                    }
+                }
+                at += 2;
+            };
+            this.segments.push((start, this.plain.len() - start, number));
+            this.plain.extend_from_slice(&[0; Self::BEHIND]);
+            match marker {
+                0xD0..=0xD7 => (at, number) = (at + 2, marker - 0xD0),
+                _ => {
+                    this.end = at;
+                    return Ok(this);
+                }
+            }
+        }
+    }
+
+    /// Position of the `FF` of the marker behind it all.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Reads from the beginning.
+    pub(super) fn reader(&self) -> BitReader<'_> {
+        self.segment(0)
+    }
+
+    fn segment(&self, number: usize) -> BitReader<'_> {
+        let (start, length, _) = self.segments[number];
+        let bytes = &self.plain[start..start + length + Self::BEHIND];
+        BitReader { of: self, number, bytes, position: 0, window: 0, count: 0 }
+    }
+}
+
+/// Reads bits of a segment, most significant first, and zeros behind it, which [`Self::check`] finds. A loop over symbols works on a
+/// copy of its own, which stays in registers because nothing that is not inlined has its address.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BitReader<'a> {
+    of: &'a Entropy,
+    number: usize,
     bytes: &'a [u8],
     position: usize,
-    /// Unread bits, left aligned; below them zeros.
+    /// Unread bits, left aligned; below `count` bits what stands there in the stream, or zeros.
     window: u64,
-    /// Unread bits in `window`, including `invented`.
     count: u32,
-    /// Zero bits appended past the end; reading one is an error that [`Self::check`] finds.
-    invented: u32,
 }
 
 impl<'a> BitReader<'a> {
-    /// Reads from `position` of `bytes`.
-    pub(super) fn new(bytes: &'a [u8], position: usize) -> Self {
-        Self { bytes, position, window: 0, count: 0, invented: 0 }
-    }
-
     /// Makes at least 32 bits available: a longest code (16) and a longest value (16).
     #[inline(always)]
     pub(super) fn refill(&mut self) {
         if self.count < 32 {
-            if let Some(chunk) = self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<8>()) {
-                let next = u64::from_be_bytes(*chunk);
-                if !has_ff(next) {
-                    let take = (64 - self.count) / 8;
-                    let kept = if take == 8 { next } else { next & !(u64::MAX >> (take * 8)) };
-                    self.window |= kept >> self.count;
-                    self.count += take * 8;
-                    self.position += take as usize;
-                    return;
-                }
-            }
-            *self = self.refilled_slowly();
+            self.fill();
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn refilled_slowly(mut self) -> Self {
-        while self.count <= 56 {
-            let byte = match (self.bytes.get(self.position), self.bytes.get(self.position + 1)) {
-                (Some(0xFF), Some(0)) => {
-                    self.position += 2;
-                    0xFF
-                }
-                (Some(0xFF), _) | (None, _) => {
-                    self.invented += 64 - self.count;
-                    self.count = 64;
-                    return self;
-                }
-                (Some(&byte), _) => {
-                    self.position += 1;
-                    byte
-                }
-            };
-            self.window |= u64::from(byte) << (56 - self.count);
-            self.count += 8;
-        }
-        self
+    /// Makes at least 56 bits available.
+    #[inline(always)]
+    pub(super) fn fill(&mut self) {
+        let chunk = self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<8>());
+        let next = chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk));
+        // What is more than whole bytes is there already when it comes again.
+        self.window |= next >> self.count;
+        self.position += (63 - self.count) as usize / 8;
+        self.count |= 56;
+    }
+
+    /// Bits that were consumed.
+    #[inline(always)]
+    pub(super) fn at(&self) -> usize {
+        self.position * 8 - self.count as usize
+    }
+
+    /// The segment's bytes, and some zeros.
+    #[inline(always)]
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The next `n` (1…32) bits, not consumed.
@@ -93,36 +140,38 @@ impl<'a> BitReader<'a> {
     /// Fails when bits past the end of the segment were consumed.
     #[inline(always)]
     pub(super) fn check(&self) -> Result<(), JpegError> {
-        if self.count < self.invented { Err(JpegError::Truncated) } else { Ok(()) }
+        if self.at() > (self.bytes.len() - Entropy::BEHIND) * 8 { Err(JpegError::Truncated) } else { Ok(()) }
     }
 
-    /// Drops what is left of the segment (padding, excess) and returns the position of the `FF` of the next marker.
-    pub(super) fn end(&self) -> Result<usize, JpegError> {
-        let mut at = self.position;
-        loop {
-            let ff = at + memchr(self.bytes.get(at..).unwrap_or(&[])).ok_or(JpegError::Truncated)?;
-            match self.bytes.get(ff + 1) {
-                None => return Err(JpegError::Truncated),
-                Some(0) => at = ff + 2,
-                Some(0xFF) => at = ff + 1,
-                Some(_) => return Ok(ff),
-            }
-        }
-    }
-
-    /// Consumes the restart marker that must come next and starts the next interval.
+    /// Goes on with the next segment, before which the restart marker `expected` must stand.
     pub(super) fn restart(&mut self, expected: u8) -> Result<(), JpegError> {
-        let at = self.end()?;
-        if self.bytes[at + 1] != 0xD0 + expected {
+        match self.of.segments.get(self.number + 1) {
+            Some(&(_, _, number)) if number == expected => *self = self.of.segment(self.number + 1),
+            _ => return Err(JpegError::Malformed("restart marker")),
+        }
+        Ok(())
+    }
+
+    /// Drops what is left of the segment (padding, excess), which must be the last; the position of the marker behind it.
+    pub(super) fn end(&self) -> Result<usize, JpegError> {
+        if self.number + 1 < self.of.segments.len() {
             return Err(JpegError::Malformed("restart marker"));
         }
-        *self = Self::new(self.bytes, at + 2);
-        Ok(())
+        Ok(self.of.end())
     }
 }
 
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&b| b == 0xFF)
+/// Bits `from..to` of `bytes`, behind which eight more must stand, at most 32 at a time.
+#[inline(always)]
+pub(super) fn pieces(bytes: &[u8], from: usize, to: usize, mut take: impl FnMut(u32, u32)) {
+    let mut at = from;
+    while at < to {
+        let chunk = bytes.get(at / 8..).and_then(|rest| rest.first_chunk::<8>());
+        let length = (to - at).min(32) as u32;
+        let bits = chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk)) << (at % 8) >> (64 - length);
+        take(bits as u32, length);
+        at += length as usize;
+    }
 }
 
 #[inline(always)]
@@ -220,13 +269,21 @@ mod tests {
         }
         writer.align();
         bytes.extend_from_slice(&[0xFF, 0xD9]);
-        let mut reader = BitReader::new(&bytes, 1);
+        let entropy = Entropy::of(&bytes, 1).unwrap();
+        let mut reader = entropy.reader();
         for &(value, n) in &fields {
             reader.refill();
             assert_eq!(reader.take(n), value);
             reader.check().unwrap();
         }
         assert_eq!(reader.end().unwrap(), bytes.len() - 2);
+        let mut copied = Vec::new();
+        let mut writer = BitWriter::new(&mut copied);
+        for cut in [0, 3, 700, reader.at()].windows(2) {
+            pieces(reader.bytes(), cut[0], cut[1], |bits, n| writer.put(bits, n));
+        }
+        writer.align();
+        assert_eq!(copied, bytes[1..bytes.len() - 2]);
         for _ in 0..8 {
             reader.refill();
             reader.take(16);

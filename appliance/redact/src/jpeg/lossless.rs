@@ -5,7 +5,7 @@
 
 use super::{
     JpegError,
-    bits::{BitReader, BitWriter},
+    bits::{BitWriter, Entropy},
     huffman::{Decoder, Encoder, Table},
     parse::{Parser, Process, ScanComponent, Segment},
     sink::category,
@@ -81,7 +81,8 @@ fn decode_scan(
     };
     let tables: Vec<Decoder> = scan.iter().map(arrange).collect::<Result<_, _>>()?;
     let (stride, origin) = (usize::from(shape.samples), 1i32 << (precision - shift - 1));
-    let mut reader = BitReader::new(parser.bytes, parser.position);
+    let entropy = Entropy::of(parser.bytes, parser.position)?;
+    let mut reader = entropy.reader();
     let mut first_line = true;
     for (y, line) in (0..usize::from(shape.rows)).zip(1..) {
         for x in 0..columns {

@@ -2,14 +2,17 @@
 
 use super::{
     JpegError,
-    bits::BitReader,
-    huffman::Decoder,
+    bits::{BitReader, Entropy},
+    huffman::{Decoder, Strides},
     parse::{Frame, ScanComponent},
 };
 use crate::mask::Mask;
 
 /// What becomes of the blocks.
 pub(super) trait Sink {
+    /// Whether it is told of each block and symbol outside the mask, or only of runs ([`Self::run`]) and the DCs between them; for
+    /// that, which is faster, every channel must have its strides.
+    const SYMBOLS: bool = true;
     /// The blocks of the MCU at column `x` and row `y` of the scan's grid come next; false ends the walk.
     #[inline(always)]
     fn at(&mut self, _x: u32, _y: u32) -> bool {
@@ -19,6 +22,13 @@ pub(super) trait Sink {
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError>;
     /// An AC symbol of a block outside the mask (run × 16 + size) with its `size` extra bits.
     fn ac(&mut self, component: usize, symbol: u8, bits: u32) -> Result<(), JpegError>;
+    /// Bits `from..to` of a segment's `bytes`: what follows the last DC or block that it was told of, up to the next such, with the
+    /// DCs of all `blocks` but those it was told of; at most up to a restart marker or the end.
+    #[inline(always)]
+    fn run(&mut self, _bytes: &[u8], _from: usize, _to: usize, _blocks: u64) {}
+    /// The DC of the last block of a run's component, a masked one of which comes next; zero where none is before it.
+    #[inline(always)]
+    fn before_masked(&mut self, _component: usize, _dc: i32) {}
     /// A block inside the mask: its DC, and whether it has any AC symbol but an immediate end of block.
     fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError>;
     /// A restart marker; DC prediction starts over.
@@ -26,10 +36,11 @@ pub(super) trait Sink {
 }
 
 /// One component of a scan, with its tables arranged.
-#[derive(Debug)]
 pub(super) struct Channel<'t> {
     pub(super) dc: &'t Decoder,
     pub(super) ac: &'t Decoder,
+    /// Of `ac`, when it has some.
+    pub(super) strides: Option<&'static Strides>,
     pub(super) h: u32,
     pub(super) v: u32,
 }
@@ -67,7 +78,7 @@ impl Grid {
 }
 
 /// What is walked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Scan<'a> {
     pub(super) bytes: &'a [u8],
     /// Where its entropy-coded bytes start.
@@ -85,8 +96,10 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
     let Scan { bytes, position, frame, components, channels, restart_interval, mask } = scan;
     let grid = Grid::of(frame, components);
     let interleaved = components.len() > 1;
-    let mut reader = BitReader::new(bytes, position);
+    let entropy = Entropy::of(bytes, position)?;
+    let mut reader = entropy.reader();
     let mut predictions = [0i32; 3];
+    let mut run = Run::default();
     let mut spans: Vec<(u32, u32)> = Vec::new();
     let mut until_restart = restart_interval;
     let mut number = 0u8;
@@ -98,6 +111,8 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
         for x in 0..grid.across {
             if restart_interval > 0 {
                 if until_restart == 0 {
+                    run.end(&reader, sink);
+                    run = Run::default();
                     reader.restart(number)?;
                     sink.restart(number);
                     number = (number + 1) & 7;
@@ -116,17 +131,50 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
                 let blocks = if interleaved { channel.h * channel.v } else { 1 };
                 for _ in 0..blocks {
                     let prediction = &mut predictions[index];
-                    if masked {
-                        skip(&mut reader, channel, index, prediction, sink)?;
-                    } else {
-                        keep(&mut reader, channel, index, prediction, sink)?;
+                    match (masked, S::SYMBOLS) {
+                        (true, true) => skip(&mut reader, channel, index, prediction, sink)?,
+                        (true, false) => {
+                            run.end(&reader, sink);
+                            if !run.behind_masked[index] {
+                                sink.before_masked(index, *prediction);
+                            }
+                            skip(&mut reader, channel, index, prediction, sink)?;
+                            run.begin(&reader);
+                            run.behind_masked[index] = true;
+                        }
+                        (false, true) => keep(&mut reader, channel, index, prediction, sink)?,
+                        (false, false) => pass(&mut reader, channel, index, prediction, &mut run, sink)?,
                     }
                     reader.check()?;
                 }
             }
         }
     }
+    run.end(&reader, sink);
     reader.end()
+}
+
+/// Blocks outside the mask, one after the other, and nothing between.
+#[derive(Default)]
+struct Run {
+    /// Bit of the segment at which it begins.
+    from: usize,
+    /// How many blocks have begun in it.
+    blocks: u64,
+    /// By component: the block before was masked, so that the next DC is coded anew.
+    behind_masked: [bool; 3],
+}
+
+impl Run {
+    fn begin(&mut self, reader: &BitReader<'_>) {
+        (self.from, self.blocks) = (reader.at(), 0);
+    }
+
+    fn end<S: Sink>(&self, reader: &BitReader<'_>, sink: &mut S) {
+        if !S::SYMBOLS && reader.at() > self.from {
+            sink.run(reader.bytes(), self.from, reader.at(), self.blocks);
+        }
+    }
 }
 
 /// The value of `size` bits (F.2.2.1, EXTEND).
@@ -183,6 +231,31 @@ fn keep<S: Sink>(
         };
         sink.ac(index, symbol, reader.take(size))?;
     }
+    *shared = reader;
+    Ok(())
+}
+
+/// A block outside the mask, of a run.
+#[inline(always)]
+fn pass<S: Sink>(
+    shared: &mut BitReader<'_>,
+    channel: &Channel<'_>,
+    index: usize,
+    prediction: &mut i32,
+    run: &mut Run,
+    sink: &mut S,
+) -> Result<(), JpegError> {
+    let mut reader = *shared;
+    let dc = dc(&mut reader, channel, prediction)?;
+    if run.behind_masked[index] {
+        run.behind_masked[index] = false;
+        run.end(shared, sink);
+        sink.dc(index, dc)?;
+        run.begin(&reader);
+    } else {
+        run.blocks += 1;
+    }
+    channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, &mut reader)?;
     *shared = reader;
     Ok(())
 }

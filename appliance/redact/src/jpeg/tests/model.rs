@@ -2,7 +2,7 @@
 //! against.
 
 use super::super::{
-    bits::{BitReader, BitWriter},
+    bits::{BitWriter, Entropy},
     huffman::{Decoder, Encoder, Table},
     parse::{Parser, Process, Segment},
     walk::extend,
@@ -330,7 +330,8 @@ impl Model {
                             (table(&parser.dc[s.dc]), table(&parser.ac[s.ac]))
                         })
                         .collect();
-                    let mut reader = BitReader::new(bytes, parser.position);
+                    let entropy = Entropy::of(bytes, parser.position).unwrap();
+                    let mut reader = entropy.reader();
                     let mut predictions = [0; 3];
                     for (i, (c, y, x)) in self.order(&components).into_iter().enumerate() {
                         if let Some(number) = self.restart_before(&components, i) {
