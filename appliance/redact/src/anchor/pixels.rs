@@ -12,6 +12,11 @@ use gift_deidentify::dataset::{DataSet, Source};
 /// The anchors of a plan, on frames of one layout.
 pub(crate) struct Anchors<'p> {
     placed: &'p [Placed],
+    pixels: Pixels,
+}
+
+/// How frames of one layout are read pixel by pixel.
+pub(crate) struct Pixels {
     layout: PixelLayout,
     /// Luma by palette entry, and the pixel value of the first.
     palette: Option<(i64, Vec<u16>)>,
@@ -28,14 +33,10 @@ impl<'p> Anchors<'p> {
         ds: &DataSet,
         input: &dyn Source,
     ) -> Result<Self, RedactError> {
-        let palette = match layout.photometric {
-            Photometric::Palette if !placed.is_empty() => Some(palette::luma(ds, layout, input)?),
-            _ => None,
-        };
-        if !placed.is_empty() && ![8, 16, 32].contains(&layout.bits_allocated) {
-            return Err(RedactError::Inconsistent);
+        if placed.is_empty() {
+            return Ok(Self { placed, pixels: Pixels { layout: *layout, palette: None } });
         }
-        Ok(Self { placed, layout: *layout, palette })
+        Ok(Self { placed, pixels: Pixels::of(layout, ds, input)? })
     }
 
     /// True without any.
@@ -52,19 +53,19 @@ impl<'p> Anchors<'p> {
         for (index, placed) in self.placed.iter().enumerate() {
             let mut measure = Measure::new(placed);
             for y in placed.rect.y0..placed.rect.y1 {
-                self.read_line(y, placed.rect, read, &mut line)?;
+                self.pixels.read_line(y, placed.rect, read, &mut line)?;
                 if measure.wants_samples() {
                     line.bytes.clear();
-                    let width = stored_bytes(&self.layout);
+                    let width = stored_bytes(&self.pixels.layout);
                     for pixel in &line.pixels {
-                        for value in &pixel[..usize::from(self.layout.samples)] {
+                        for value in &pixel[..usize::from(self.pixels.layout.samples)] {
                             line.bytes.extend_from_slice(&value.to_le_bytes()[..width]);
                         }
                     }
                     measure.samples(&line.bytes);
                 } else {
                     line.luma.clear();
-                    line.luma.extend(line.pixels.iter().map(|pixel| self.luma(pixel)));
+                    line.luma.extend(line.pixels.iter().map(|pixel| self.pixels.luma(pixel)));
                     measure.luma(&line.luma);
                 }
             }
@@ -80,6 +81,33 @@ impl<'p> Anchors<'p> {
             into.copy_from_slice(frame.get(from..from + into.len()).ok_or(RedactError::Inconsistent)?);
             Ok(())
         })
+    }
+}
+
+impl Pixels {
+    /// For frames of native pixel data of `layout` (which, decoded, need not be the object's own).
+    pub(crate) fn of(layout: &PixelLayout, ds: &DataSet, input: &dyn Source) -> Result<Self, RedactError> {
+        if ![8, 16, 32].contains(&layout.bits_allocated) {
+            return Err(RedactError::Inconsistent);
+        }
+        let palette = match layout.photometric {
+            Photometric::Palette => Some(palette::luma(ds, layout, input)?),
+            _ => None,
+        };
+        Ok(Self { layout: *layout, palette })
+    }
+
+    /// The luma of every pixel of a frame, line by line, in steps of 1 ⁄ 256; `read` gives its bytes.
+    pub(crate) fn frame(&self, read: Read<'_>) -> Result<Vec<u16>, RedactError> {
+        let PixelLayout { rows, columns, .. } = self.layout;
+        let whole = Rect { x0: 0, y0: 0, x1: u32::from(columns), y1: u32::from(rows) };
+        let mut luma = Vec::with_capacity(usize::from(rows) * usize::from(columns));
+        let mut line = Line::default();
+        for y in 0..whole.y1 {
+            self.read_line(y, whole, read, &mut line)?;
+            luma.extend(line.pixels.iter().map(|pixel| self.luma(pixel)));
+        }
+        Ok(luma)
     }
 
     /// Puts the pixels of a rectangle's line `y` into `line.pixels`: the values of Bits Stored, by component.
