@@ -48,7 +48,10 @@ impl Policy {
     /// A file that cannot be read or is none of templates.
     pub fn templates(&self, files: &[PathBuf]) -> Result<Templates> {
         let mut texts = Vec::new();
-        let mut add = |path: &Path| Ok::<_, anyhow::Error>(texts.push((path.display().to_string(), read(path)?)));
+        let mut add = |path: &Path| -> Result<()> {
+            texts.push((path.display().to_string(), read(path)?));
+            Ok(())
+        };
         let folder = self.root.join("templates");
         if files.is_empty() {
             for entry in WalkDir::new(&folder).sort_by_file_name() {

@@ -1,4 +1,5 @@
 //! Importers: what maps selects and blanks as its peer does; what does not is named by line; rubbish is an error with a line.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

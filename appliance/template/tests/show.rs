@@ -1,4 +1,5 @@
 //! The picture: regions are red at exactly their borders, and the rest is the image; what is said of templates.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

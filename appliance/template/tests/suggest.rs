@@ -1,4 +1,5 @@
 //! Suggested templates: they cover what the scanner simulator burns in, for the next patient too, and name nobody.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
