@@ -9,6 +9,8 @@ const MOST_FRAMES: u32 = 64;
 const STILL: u16 = 10 * 256;
 /// The same where the picture moves: there by chance alone some pixels stay alike.
 const STILL_IN_PICTURE: u16 = 4 * 256;
+/// The picture is where pixels leave so many steps, because its dark parts move little; or [`STILL`] when noise does everywhere.
+const MOVES: u16 = 4 * 256;
 /// What stands still is no background when its luma differs from it by so much.
 const CONTRAST: u16 = 16 * 256;
 /// The same where the picture moves.
@@ -109,11 +111,18 @@ impl Range {
         most as u16 * 256
     }
 
-    /// Where the picture moves: cells of which a third moves, and those around them.
+    /// Where the picture moves.
     fn picture(&self) -> Cells {
+        let fine = self.moving(MOVES);
+        let all = fine.cells.iter().filter(|&&c| c).count() * 10 > fine.cells.len() * 9;
+        if all { self.moving(STILL) } else { fine }
+    }
+
+    /// Cells of which a third leaves `steps`, and those around them.
+    fn moving(&self, steps: u16) -> Cells {
         let (across, down) = (self.columns.div_ceil(CELL), self.rows.div_ceil(CELL));
         let mut moving = vec![0_usize; across * down];
-        for at in (0..self.least.len()).filter(|at| self.span(*at) > STILL) {
+        for at in (0..self.least.len()).filter(|at| self.span(*at) > steps) {
             moving[at / self.columns / CELL * across + at % self.columns / CELL] += 1;
         }
         let moves: Vec<bool> = moving.iter().map(|n| *n * 3 >= CELL * CELL).collect();

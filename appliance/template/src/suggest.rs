@@ -25,6 +25,8 @@ const MARGIN: usize = 4;
 const GRID: usize = 2;
 /// Widest tick of a ruler, px: no character with another beside it is as narrow.
 const TICK: usize = 14;
+/// Where the picture moves, fewer pixels than this are no letter, but stayed alike by chance.
+const LETTER_PIXELS: usize = 6;
 /// Lines beside what is blanked that are to be empty.
 const STRIP: usize = 6;
 /// What is darker is empty.
@@ -205,12 +207,14 @@ impl Layout {
             .filter(|b| b.area() > 0)
             .collect();
         let in_named = |b: &Box| furniture.iter().any(|f| f.x0 <= b.x0 && f.y0 <= b.y0 && f.x1 >= b.x1 && f.y1 >= b.y1);
-        let boxes: Vec<Box> = still.boxes(WORD_GAP).into_iter().filter(|b| !in_named(b)).collect();
+        let by_chance =
+            |b: &Box| b.pixels < LETTER_PIXELS && (b.y0..b.y1).all(|y| (b.x0..b.x1).all(|x| still.picture.at(x, y)));
+        let boxes: Vec<Box> = still.boxes(WORD_GAP).into_iter().filter(|b| !in_named(b) && !by_chance(b)).collect();
         let (rulers, text) = rulers(boxes, still.rows);
         furniture.extend(rulers);
         let blank = text.into_iter().map(|b| widened(b, still)).collect();
         // Two that cover little more as one.
-        let blank = join(blank, |a: &Box, b: &Box| a.overlaps(b) || 4 * a.with(b).area() <= 5 * (a.area() + b.area()));
+        let blank = join(blank, |a: &Box, b: &Box| 4 * a.with(b).area() <= 5 * (a.area() + b.area()));
         Self { blank, furniture, rows: still.rows, columns: still.columns }
     }
 

@@ -127,7 +127,7 @@ fn a_patients_name_in_make_or_model_gets_into_no_template() {
     assert_eq!(suggestion.draft.conditions.software_versions, Some(vec!["20.0.6.501".to_owned()]));
 }
 
-/// Noise in the middle, letters above it, a ruler on the right, `shift` px lower.
+/// Noise in the middle, letters above and below it, a ruler on the right, `shift` px lower.
 fn with_ruler(shift: usize, frames: u32) -> Vec<u8> {
     let (columns, rows) = (320, 240);
     let mut random = 1_u64;
@@ -144,6 +144,7 @@ fn with_ruler(shift: usize, frames: u32) -> Vec<u8> {
                 (y0..y0 + h).for_each(|y| pixels[y * columns + x0..][..w].fill(230));
             };
             (0..9).for_each(|n| fill(20 + n * 9, 10, 3, 12));
+            (0..9).for_each(|n| fill(20 + n * 9, 226, 3, 10));
             (0..9).for_each(|n| fill(280, 64 + shift + n * 18, 8, 2));
             pixels
         })
@@ -156,7 +157,7 @@ fn a_ruler_is_left_and_becomes_an_anchor() {
     let object = with_ruler(0, 8);
     let suggestion = suggested(&[&object], Wanted::default()).unwrap();
     let text = draft::text(std::slice::from_ref(&suggestion.draft));
-    assert_eq!(suggestion.draft.regions.len(), 1, "{text}");
+    assert_eq!(suggestion.draft.regions.len(), 2, "{text}");
     let [x, y, w, h] = suggestion.draft.regions[0];
     assert!(x <= 16 && y <= 6 && x + w >= 105 && y + h >= 26 && y + h < 40, "{text}");
     assert!(
@@ -169,6 +170,17 @@ fn a_ruler_is_left_and_becomes_an_anchor() {
     assert_eq!(out[64 * 320 + 283], 230, "the ruler");
     // An update that moves the layout is noticed.
     assert!(matches!(redacted(&with_ruler(9, 8), &verified), Err(RedactError::Anchor { .. })));
+}
+
+#[test]
+fn what_the_operator_names_is_left_and_looked_for() {
+    let object = with_ruler(0, 8);
+    let wanted = Wanted { keep: vec![[16, 222, 92, 18]], ..Wanted::default() };
+    let suggestion = suggested(&[&object], wanted).unwrap();
+    let text = draft::text(std::slice::from_ref(&suggestion.draft));
+    assert_eq!((suggestion.draft.regions.len(), text.matches("\"patch\"").count()), (1, 2), "{text}");
+    let out = luma(&redacted(&object, &draft::as_verified(&text).unwrap()).unwrap(), 1);
+    assert_eq!((out[228 * 320 + 21], out[12 * 320 + 21]), (230, 0));
 }
 
 #[test]
