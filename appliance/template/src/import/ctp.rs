@@ -10,7 +10,7 @@ use super::{
 /// Deepest parentheses.
 const DEPTH: usize = 32;
 /// Most alternatives of one signature.
-const ALTERNATIVES: usize = 64;
+const ALTERNATIVES: usize = 512;
 
 /// Reads a script.
 pub(super) fn read(text: &str) -> Result<Parsed, Problem> {
