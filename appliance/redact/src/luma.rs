@@ -9,9 +9,9 @@ use crate::{
         read,
     },
     codec::{FrameCodec, jpeg_2000},
+    fragments,
     image::Photometric,
     jpeg,
-    mask::Rect,
     syntax::{BIG_ENDIAN, Syntax},
 };
 use dicom_dictionary_std::tags;
@@ -85,43 +85,44 @@ impl<'a> Luma<'a> {
     /// # Errors
     /// There is no such frame, or it cannot be read or decoded.
     pub fn frame(&mut self, number: u32) -> Result<Vec<u16>, RedactError> {
-        let PixelLayout { rows, columns, frames, .. } = self.layout;
-        if !(1..=frames).contains(&number) {
+        if !(1..=self.layout.frames).contains(&number) {
             return Err(RedactError::Inconsistent);
         }
         let index = number as usize - 1;
+        let (stream, samples) = (&mut self.stream, &mut self.samples);
         let pixels = match &self.coded {
             Coded::Native(pixels) => {
                 let length = PixelLayout { frames: 1, ..self.layout }.native_length();
-                let from = length.and_then(|l| l.checked_mul(index as u64)).ok_or(RedactError::Inconsistent)?;
-                return pixels.frame(&mut |offset, into| read(self.value, from + offset, into, self.input));
+                let length = length.and_then(|l| usize::try_from(l).ok()).ok_or(RedactError::Inconsistent)?;
+                let from = (length as u64).checked_mul(index as u64).ok_or(RedactError::Inconsistent)?;
+                // What is not there is not made room for.
+                if fragments::length(self.value)? < from.saturating_add(length as u64) {
+                    return Err(RedactError::Inconsistent);
+                }
+                samples.resize(length, 0);
+                read(self.value, from, samples, self.input)?;
+                pixels
             }
             Coded::Jpeg(frames) => {
-                frames.read(index, &mut self.stream)?;
-                let whole = Rect { x0: 0, y0: 0, x1: u32::from(columns), y1: u32::from(rows) };
-                let found = jpeg::luma(&self.stream, &expected(&self.layout), &[whole]);
+                frames.read(index, stream)?;
+                let found = jpeg::luma(stream, &expected(&self.layout), &[self.layout.rect()]);
                 let found = found.map_err(|error| RedactError::Jpeg { frame: number, error })?;
                 return found.into_iter().next().ok_or(RedactError::Inconsistent);
             }
             Coded::Lossless(codec, frames, pixels) => {
-                frames.read(index, &mut self.stream)?;
-                let decoded = codec.decode(&self.stream, &self.layout, &mut self.samples);
+                frames.read(index, stream)?;
+                let decoded = codec.decode(stream, &self.layout, samples);
                 decoded.map_err(|error| RedactError::Codec { frame: number, error })?;
                 pixels
             }
             Coded::Jpeg2000(frames, pixels) => {
-                frames.read(index, &mut self.stream)?;
-                let decoded = jpeg_2000::decode(&self.stream, &self.layout, &mut self.samples);
+                frames.read(index, stream)?;
+                let decoded = jpeg_2000::decode(stream, &self.layout, samples);
                 decoded.map_err(|error| RedactError::Codec { frame: number, error })?;
                 pixels
             }
         };
-        pixels.frame(&mut |offset, into| {
-            let from = usize::try_from(offset).map_err(|_| RedactError::Inconsistent)?;
-            let bytes = from.checked_add(into.len()).and_then(|end| self.samples.get(from..end));
-            into.copy_from_slice(bytes.ok_or(RedactError::Inconsistent)?);
-            Ok(())
-        })
+        pixels.frame_luma(samples)
     }
 }
 

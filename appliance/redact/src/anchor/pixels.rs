@@ -12,10 +12,11 @@ use gift_deidentify::dataset::{DataSet, Source};
 /// The anchors of a plan, on frames of one layout.
 pub(crate) struct Anchors<'p> {
     placed: &'p [Placed],
-    pixels: Pixels,
+    /// Absent without anchors.
+    pixels: Option<Pixels>,
 }
 
-/// How frames of one layout are read pixel by pixel.
+/// Native pixel data of one layout.
 pub(crate) struct Pixels {
     layout: PixelLayout,
     /// Luma by palette entry, and the pixel value of the first.
@@ -33,10 +34,8 @@ impl<'p> Anchors<'p> {
         ds: &DataSet,
         input: &dyn Source,
     ) -> Result<Self, RedactError> {
-        if placed.is_empty() {
-            return Ok(Self { placed, pixels: Pixels { layout: *layout, palette: None } });
-        }
-        Ok(Self { placed, pixels: Pixels::of(layout, ds, input)? })
+        let pixels = if placed.is_empty() { None } else { Some(Pixels::of(layout, ds, input)?) };
+        Ok(Self { placed, pixels })
     }
 
     /// True without any.
@@ -49,23 +48,24 @@ impl<'p> Anchors<'p> {
     /// # Errors
     /// An anchor fails, or reading does.
     pub(crate) fn check(&self, number: u32, read: Read<'_>) -> Result<(), RedactError> {
+        let Some(pixels) = &self.pixels else { return Ok(()) };
         let mut line = Line::default();
         for (index, placed) in self.placed.iter().enumerate() {
             let mut measure = Measure::new(placed);
             for y in placed.rect.y0..placed.rect.y1 {
-                self.pixels.read_line(y, placed.rect, read, &mut line)?;
+                pixels.read_line(y, placed.rect, read, &mut line)?;
                 if measure.wants_samples() {
                     line.bytes.clear();
-                    let width = stored_bytes(&self.pixels.layout);
+                    let width = stored_bytes(&pixels.layout);
                     for pixel in &line.pixels {
-                        for value in &pixel[..usize::from(self.pixels.layout.samples)] {
+                        for value in &pixel[..usize::from(pixels.layout.samples)] {
                             line.bytes.extend_from_slice(&value.to_le_bytes()[..width]);
                         }
                     }
                     measure.samples(&line.bytes);
                 } else {
                     line.luma.clear();
-                    line.luma.extend(line.pixels.iter().map(|pixel| self.pixels.luma(pixel)));
+                    line.luma.extend(line.pixels.iter().map(|pixel| pixels.luma(pixel)));
                     measure.luma(&line.luma);
                 }
             }
@@ -76,16 +76,18 @@ impl<'p> Anchors<'p> {
 
     /// Checks a whole frame.
     pub(crate) fn check_frame(&self, number: u32, frame: &[u8]) -> Result<(), RedactError> {
-        self.check(number, &mut |offset, into| {
-            let from = usize::try_from(offset).map_err(|_| RedactError::Inconsistent)?;
-            into.copy_from_slice(frame.get(from..from + into.len()).ok_or(RedactError::Inconsistent)?);
-            Ok(())
-        })
+        self.check(number, &mut |offset, into| copy(frame, offset, into))
     }
 }
 
+fn copy(frame: &[u8], offset: u64, into: &mut [u8]) -> Result<(), RedactError> {
+    let from = usize::try_from(offset).map_err(|_| RedactError::Inconsistent)?;
+    into.copy_from_slice(frame.get(from..from + into.len()).ok_or(RedactError::Inconsistent)?);
+    Ok(())
+}
+
 impl Pixels {
-    /// For frames of native pixel data of `layout` (which, decoded, need not be the object's own).
+    /// Of that layout (which, decoded, need not be the object's own).
     pub(crate) fn of(layout: &PixelLayout, ds: &DataSet, input: &dyn Source) -> Result<Self, RedactError> {
         if ![8, 16, 32].contains(&layout.bits_allocated) {
             return Err(RedactError::Inconsistent);
@@ -97,14 +99,12 @@ impl Pixels {
         Ok(Self { layout: *layout, palette })
     }
 
-    /// The luma of every pixel of a frame, line by line, in steps of 1 ⁄ 256; `read` gives its bytes.
-    pub(crate) fn frame(&self, read: Read<'_>) -> Result<Vec<u16>, RedactError> {
-        let PixelLayout { rows, columns, .. } = self.layout;
-        let whole = Rect { x0: 0, y0: 0, x1: u32::from(columns), y1: u32::from(rows) };
-        let mut luma = Vec::with_capacity(usize::from(rows) * usize::from(columns));
-        let mut line = Line::default();
-        for y in 0..whole.y1 {
-            self.read_line(y, whole, read, &mut line)?;
+    /// The luma of a whole frame.
+    pub(crate) fn frame_luma(&self, frame: &[u8]) -> Result<Vec<u16>, RedactError> {
+        let (mut luma, mut line) = (Vec::new(), Line::default());
+        let rect = self.layout.rect();
+        for y in 0..rect.y1 {
+            self.read_line(y, rect, &mut |offset, into| copy(frame, offset, into), &mut line)?;
             luma.extend(line.pixels.iter().map(|pixel| self.luma(pixel)));
         }
         Ok(luma)
