@@ -1,4 +1,5 @@
-//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | campaign | deidentify | explain | templates`.
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | campaign | deidentify | explain | template |
+//! templates`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
@@ -54,6 +55,14 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// The research engineer's tool for templates: show what one does to an image, suggest one from a cine, import other projects'.
+    ///
+    /// show FILE -o PNG | suggest FILE… -o TOML | import gcfilter|ctp|deid|dre FILE -o DIR | lint FILE…; `-- --help` tells more.
+    Template {
+        /// Arguments of `gift-template`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run every test: format, lints, dependencies, architecture, unit, property and end-to-end tests with real peers.
     Test {
         /// Only the static gates: fmt, clippy, deny, check.
@@ -99,6 +108,7 @@ fn main() -> ExitCode {
         Verb::Deidentify { arguments } => test::examine(&root, "deidentify", &arguments),
         Verb::Explain { arguments } => test::examine(&root, "explain", &arguments),
         Verb::Templates { arguments } => test::examine(&root, "templates", &arguments),
+        Verb::Template { arguments } => test::template(&root, &arguments),
         Verb::Test { gates } => test::test(&root, gates),
         Verb::Fuzz(options) => fuzz::fuzz(&root, &options),
         Verb::Bench { what, options } => bench::bench(&root, what, &options),

@@ -95,6 +95,14 @@ pub(crate) fn examine(root: &Path, verb: &str, arguments: &[String]) -> Result<(
     run(Command::new(program).arg("--policy").arg(root.join("config")).arg(verb).args(arguments))
 }
 
+/// `cargo xtask template`: the tool for templates, with the repository's policy. Paths are the caller's.
+pub(crate) fn template(root: &Path, arguments: &[String]) -> Result<()> {
+    install::packages()?;
+    run(cargo(root).args(["build", "--quiet", "--release", "-p", "gift-template"]))?;
+    let program = build::target(root).join("release/gift-template");
+    run(Command::new(program).arg("--policy").arg(root.join("config")).args(arguments))
+}
+
 /// `cargo xtask demo`.
 pub(crate) fn demo(root: &Path, arguments: &[String]) -> Result<()> {
     install::packages()?;

@@ -52,6 +52,16 @@ impl Vocabulary {
         }
         Ok(this)
     }
+
+    /// The makes, in no order.
+    pub fn manufacturers(&self) -> impl Iterator<Item = &str> {
+        self.manufacturers.iter().map(String::as_str)
+    }
+
+    /// The models, in no order.
+    pub fn models(&self) -> impl Iterator<Item = &str> {
+        self.models.iter().map(String::as_str)
+    }
 }
 
 /// A keyed digest of a text: 128 bits.

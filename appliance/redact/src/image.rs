@@ -1,6 +1,7 @@
 //! What the attributes say about an image: the facts that templates match on, and the layout of its pixels.
 
 use crate::{
+    mask::Rect,
     syntax::Syntax,
     ultrasound::{self, UltrasoundRegion},
 };
@@ -227,6 +228,11 @@ impl PixelLayout {
         let samples = if self.photometric == Photometric::YbrFull422 { 2 } else { u64::from(self.samples) };
         let bits = u64::from(self.rows) * u64::from(self.columns) * samples * u64::from(self.bits_allocated);
         bits.checked_mul(u64::from(self.frames)).map(|bits| bits.div_ceil(8))
+    }
+
+    /// The whole image.
+    pub(crate) fn rect(&self) -> Rect {
+        Rect { x0: 0, y0: 0, x1: self.columns.into(), y1: self.rows.into() }
     }
 
     /// True when bits of a sample are outside Bits Stored, where an overlay could hide (PS3.5 8.1.1).

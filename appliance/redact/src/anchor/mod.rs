@@ -8,7 +8,7 @@
 mod measure;
 mod pixels;
 
-pub(crate) use pixels::{Anchors, check_luma, of_rgb, scaled};
+pub(crate) use pixels::{Anchors, Pixels, check_luma, of_rgb, scaled};
 
 use crate::mask::{Rect, Region, RegionError};
 use serde::Deserialize;

@@ -12,6 +12,12 @@ use gift_deidentify::dataset::{DataSet, Source};
 /// The anchors of a plan, on frames of one layout.
 pub(crate) struct Anchors<'p> {
     placed: &'p [Placed],
+    /// Absent without anchors.
+    pixels: Option<Pixels>,
+}
+
+/// Native pixel data of one layout.
+pub(crate) struct Pixels {
     layout: PixelLayout,
     /// Luma by palette entry, and the pixel value of the first.
     palette: Option<(i64, Vec<u16>)>,
@@ -28,14 +34,8 @@ impl<'p> Anchors<'p> {
         ds: &DataSet,
         input: &dyn Source,
     ) -> Result<Self, RedactError> {
-        let palette = match layout.photometric {
-            Photometric::Palette if !placed.is_empty() => Some(palette::luma(ds, layout, input)?),
-            _ => None,
-        };
-        if !placed.is_empty() && ![8, 16, 32].contains(&layout.bits_allocated) {
-            return Err(RedactError::Inconsistent);
-        }
-        Ok(Self { placed, layout: *layout, palette })
+        let pixels = if placed.is_empty() { None } else { Some(Pixels::of(layout, ds, input)?) };
+        Ok(Self { placed, pixels })
     }
 
     /// True without any.
@@ -48,23 +48,24 @@ impl<'p> Anchors<'p> {
     /// # Errors
     /// An anchor fails, or reading does.
     pub(crate) fn check(&self, number: u32, read: Read<'_>) -> Result<(), RedactError> {
+        let Some(pixels) = &self.pixels else { return Ok(()) };
         let mut line = Line::default();
         for (index, placed) in self.placed.iter().enumerate() {
             let mut measure = Measure::new(placed);
             for y in placed.rect.y0..placed.rect.y1 {
-                self.read_line(y, placed.rect, read, &mut line)?;
+                pixels.read_line(y, placed.rect, read, &mut line)?;
                 if measure.wants_samples() {
                     line.bytes.clear();
-                    let width = stored_bytes(&self.layout);
+                    let width = stored_bytes(&pixels.layout);
                     for pixel in &line.pixels {
-                        for value in &pixel[..usize::from(self.layout.samples)] {
+                        for value in &pixel[..usize::from(pixels.layout.samples)] {
                             line.bytes.extend_from_slice(&value.to_le_bytes()[..width]);
                         }
                     }
                     measure.samples(&line.bytes);
                 } else {
                     line.luma.clear();
-                    line.luma.extend(line.pixels.iter().map(|pixel| self.luma(pixel)));
+                    line.luma.extend(line.pixels.iter().map(|pixel| pixels.luma(pixel)));
                     measure.luma(&line.luma);
                 }
             }
@@ -75,11 +76,38 @@ impl<'p> Anchors<'p> {
 
     /// Checks a whole frame.
     pub(crate) fn check_frame(&self, number: u32, frame: &[u8]) -> Result<(), RedactError> {
-        self.check(number, &mut |offset, into| {
-            let from = usize::try_from(offset).map_err(|_| RedactError::Inconsistent)?;
-            into.copy_from_slice(frame.get(from..from + into.len()).ok_or(RedactError::Inconsistent)?);
-            Ok(())
-        })
+        self.check(number, &mut |offset, into| copy(frame, offset, into))
+    }
+}
+
+fn copy(frame: &[u8], offset: u64, into: &mut [u8]) -> Result<(), RedactError> {
+    let from = usize::try_from(offset).map_err(|_| RedactError::Inconsistent)?;
+    into.copy_from_slice(frame.get(from..from + into.len()).ok_or(RedactError::Inconsistent)?);
+    Ok(())
+}
+
+impl Pixels {
+    /// Of that layout (which, decoded, need not be the object's own).
+    pub(crate) fn of(layout: &PixelLayout, ds: &DataSet, input: &dyn Source) -> Result<Self, RedactError> {
+        if ![8, 16, 32].contains(&layout.bits_allocated) {
+            return Err(RedactError::Inconsistent);
+        }
+        let palette = match layout.photometric {
+            Photometric::Palette => Some(palette::luma(ds, layout, input)?),
+            _ => None,
+        };
+        Ok(Self { layout: *layout, palette })
+    }
+
+    /// The luma of a whole frame.
+    pub(crate) fn frame_luma(&self, frame: &[u8]) -> Result<Vec<u16>, RedactError> {
+        let (mut luma, mut line) = (Vec::new(), Line::default());
+        let rect = self.layout.rect();
+        for y in 0..rect.y1 {
+            self.read_line(y, rect, &mut |offset, into| copy(frame, offset, into), &mut line)?;
+            luma.extend(line.pixels.iter().map(|pixel| self.luma(pixel)));
+        }
+        Ok(luma)
     }
 
     /// Puts the pixels of a rectangle's line `y` into `line.pixels`: the values of Bits Stored, by component.

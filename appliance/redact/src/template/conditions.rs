@@ -11,7 +11,7 @@ use serde::Deserialize;
 pub(super) const NATIVE: &str = "native";
 
 /// What a template states about the images it is for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Conditions {
     /// Manufacturer (0008,0070).
@@ -38,6 +38,12 @@ pub struct Conditions {
 
 impl Conditions {
     pub(super) fn matches(&self, facts: &Facts<'_>, layout: &PixelLayout) -> bool {
+        (self.rows, self.columns) == (layout.rows, layout.columns)
+            && self.held(facts, layout).iter().all(|(_, holds)| *holds)
+    }
+
+    /// The conditions by key, and whether the object meets them; those that are not stated are met.
+    pub(super) fn held(&self, facts: &Facts<'_>, layout: &PixelLayout) -> [(&'static str, bool); 10] {
         let equal = |stated: &Option<String>, is: Option<&str>| stated.as_deref().is_none_or(|s| is == Some(s));
         let one_of = |stated: &Option<Vec<String>>, is: Option<&str>| {
             stated.as_ref().is_none_or(|s| is.is_some_and(|is| s.iter().any(|s| s == is)))
@@ -45,23 +51,27 @@ impl Conditions {
         let syntax = |stated: &String| {
             if stated == NATIVE { facts.syntax == Syntax::Native } else { stated == facts.transfer_syntax_uid }
         };
-        self.rows == layout.rows
-            && self.columns == layout.columns
-            && self.samples.is_none_or(|s| s == layout.samples)
-            && equal(&self.manufacturer, facts.manufacturer)
-            && equal(&self.model, facts.model)
-            && one_of(&self.software_versions, facts.software_versions)
-            && one_of(&self.sop_classes, Some(facts.sop_class))
-            && one_of(&self.photometric_interpretations, Some(layout.photometric.as_str()))
-            && self.transfer_syntaxes.as_ref().is_none_or(|s| s.iter().any(syntax))
-            && self
-                .ultrasound_regions
-                .as_ref()
-                .is_none_or(|stated| facts.ultrasound_regions.as_ref().is_ok_and(|are| *are == sorted(stated)))
+        let regions =
+            |stated: &Vec<UltrasoundRegion>| facts.ultrasound_regions.as_ref().is_ok_and(|are| *are == sorted(stated));
+        [
+            ("rows", self.rows == layout.rows),
+            ("columns", self.columns == layout.columns),
+            ("samples", self.samples.is_none_or(|s| s == layout.samples)),
+            ("manufacturer", equal(&self.manufacturer, facts.manufacturer)),
+            ("model", equal(&self.model, facts.model)),
+            ("software-versions", one_of(&self.software_versions, facts.software_versions)),
+            ("sop-classes", one_of(&self.sop_classes, Some(facts.sop_class))),
+            (
+                "photometric-interpretations",
+                one_of(&self.photometric_interpretations, Some(layout.photometric.as_str())),
+            ),
+            ("transfer-syntaxes", self.transfer_syntaxes.as_ref().is_none_or(|s| s.iter().any(syntax))),
+            ("ultrasound-regions", self.ultrasound_regions.as_ref().is_none_or(regions)),
+        ]
     }
 
-    /// Number of stated conditions beyond the size.
-    pub(super) fn specificity(&self) -> usize {
+    /// Number of stated conditions beyond the size: of the templates that match an object, the one with the most wins.
+    pub fn specificity(&self) -> usize {
         [
             self.manufacturer.is_some(),
             self.model.is_some(),
@@ -91,7 +101,7 @@ impl Conditions {
     }
 
     /// True when some object could match both.
-    pub(super) fn overlaps(&self, other: &Self) -> bool {
+    pub fn overlaps(&self, other: &Self) -> bool {
         fn equal<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
             match (a, b) {
                 (Some(a), Some(b)) => a == b,

@@ -18,6 +18,7 @@ use crate::{
     mask::{Mask, Rect, Region},
     shape::Shape,
 };
+use gift_deidentify::dataset::DataSet;
 use serde::Deserialize;
 use std::sync::{Arc, OnceLock};
 
@@ -106,6 +107,28 @@ impl Template {
         self.anchors.len()
     }
 
+    /// Where its anchors look, px.
+    pub fn anchor_rects(&self) -> impl Iterator<Item = Rect> + '_ {
+        self.anchors.iter().map(|placed| placed.rect)
+    }
+
+    /// The conditions that an object does not meet, by the key that states them; none when the template matches.
+    ///
+    /// # Errors
+    /// The object's attributes contradict each other.
+    pub fn unmet(&self, ds: &DataSet, transfer_syntax_uid: &str) -> Result<Vec<&'static str>, Inconsistent> {
+        let held = self.conditions.held(&Facts::of(ds, transfer_syntax_uid)?, &PixelLayout::of(ds)?);
+        Ok(held.into_iter().filter(|(_, holds)| !holds).map(|(key, _)| key).collect())
+    }
+
+    /// The pixels that it blanks in an object that it matches, verified or not.
+    ///
+    /// # Errors
+    /// It asks for ultrasound regions, and the object has none, malformed ones, or some that reach outside the image.
+    pub fn blanks(&self, ds: &DataSet, transfer_syntax_uid: &str) -> Result<Mask, Inconsistent> {
+        self.mask_for(&Facts::of(ds, transfer_syntax_uid)?)
+    }
+
     pub(crate) fn placed(&self) -> &Arc<[Placed]> {
         &self.anchors
     }
@@ -149,6 +172,14 @@ impl Templates {
     /// True without any.
     pub fn is_empty(&self) -> bool {
         self.templates.is_empty()
+    }
+
+    /// The most specific template that matches an object, verified or not.
+    ///
+    /// # Errors
+    /// The object's attributes contradict each other.
+    pub fn matching(&self, ds: &DataSet, transfer_syntax_uid: &str) -> Result<Match<'_>, Inconsistent> {
+        Ok(self.find(&Facts::of(ds, transfer_syntax_uid)?, &PixelLayout::of(ds)?))
     }
 
     /// The most specific template that matches.
