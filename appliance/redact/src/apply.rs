@@ -2,7 +2,7 @@
 //!
 //! Memory holds a run of lines (native) or a few copies of one frame (encapsulated), whatever the number of frames.
 
-mod encapsulated;
+pub(crate) mod encapsulated;
 mod redacting;
 
 pub use redacting::Redacting;

@@ -21,6 +21,7 @@ mod jpeg_ls;
 mod mask;
 mod native;
 mod palette;
+mod picture;
 mod syntax;
 mod template;
 #[cfg(test)]
@@ -35,5 +36,6 @@ pub use deidentified::{Deidentified, SealError};
 pub use fingerprint::{Fingerprint, MAX_REGIONS, Term, Token, Vocabulary};
 pub use image::{Inconsistent, Photometric, PixelLayout};
 pub use mask::{Mask, Rect, Region, RegionError};
+pub use picture::{Picture, Unseen};
 pub use syntax::Syntax;
 pub use template::{Conditions, Match, Template, TemplateError, Templates, Verified};

@@ -10,6 +10,22 @@ use gift_deidentify::dataset::{DataSet, Source, Value};
 /// # Errors
 /// [`RedactError::Inconsistent`] for tables that are absent, too short, or not reachable by a pixel.
 pub(crate) fn darkest(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) -> Result<u32, RedactError> {
+    let (start, sums) = sums(ds, layout, input)?;
+    let range = 1i64 << layout.bits_stored;
+    let (least, greatest) = if layout.signed { (-range / 2, range / 2 - 1) } else { (0, range - 1) };
+    (start..)
+        .zip(sums)
+        .filter(|(value, _)| (least..=greatest).contains(value))
+        .min_by_key(|&(_, sum)| sum)
+        .map(|(value, _)| (value & (range - 1)) as u32)
+        .ok_or(RedactError::Inconsistent)
+}
+
+/// First pixel value mapped, and the sums of red, green and blue of the entries from there on.
+///
+/// # Errors
+/// [`RedactError::Inconsistent`] for tables that are absent, too short, or of different lengths.
+pub(crate) fn sums(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) -> Result<(i64, Vec<u32>), RedactError> {
     let channels = [
         [
             tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
@@ -39,15 +55,7 @@ pub(crate) fn darkest(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) ->
         sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += v);
     }
     let (_, start) = first.ok_or(RedactError::Inconsistent)?;
-    let start = if layout.signed { i64::from(start as i16) } else { i64::from(start) };
-    let range = 1i64 << layout.bits_stored;
-    let (least, greatest) = if layout.signed { (-range / 2, range / 2 - 1) } else { (0, range - 1) };
-    (start..)
-        .zip(sums)
-        .filter(|(value, _)| (least..=greatest).contains(value))
-        .min_by_key(|&(_, sum)| sum)
-        .map(|(value, _)| (value & (range - 1)) as u32)
-        .ok_or(RedactError::Inconsistent)
+    Ok((if layout.signed { i64::from(start as i16) } else { i64::from(start) }, sums))
 }
 
 /// Number of entries, first pixel value mapped, and the entries.

@@ -12,7 +12,7 @@ use gift_deidentify::dataset::{DataSet, Origin, Source, Value};
 use std::ops::Range;
 
 /// The frames of an object.
-struct Frames<'a> {
+pub(crate) struct Frames<'a> {
     fragments: &'a [Value],
     ranges: Vec<Range<usize>>,
     input: &'a dyn Source,
@@ -20,8 +20,8 @@ struct Frames<'a> {
 
 impl<'a> Frames<'a> {
     /// `start` is how a frame's stream begins, when that can be told.
-    fn of(
-        plan: &Plan,
+    pub(crate) fn of(
+        layout: &PixelLayout,
         ds: &DataSet,
         value: &'a Value,
         start: Option<[u8; 2]>,
@@ -36,12 +36,12 @@ impl<'a> Frames<'a> {
             }
             Ok(bytes == start)
         };
-        let ranges = fragments::frames(ds, &plan.layout, offsets, fragments, starts_frame)?;
+        let ranges = fragments::frames(ds, layout, offsets, fragments, starts_frame)?;
         Ok(Self { fragments, ranges, input })
     }
 
     /// Reads the stream of frame `index` into `stream`, which is cleared first.
-    fn read(&self, index: usize, stream: &mut Vec<u8>) -> Result<(), RedactError> {
+    pub(crate) fn read(&self, index: usize, stream: &mut Vec<u8>) -> Result<(), RedactError> {
         stream.clear();
         for fragment in &self.fragments[self.ranges[index].clone()] {
             let (start, length) = (stream.len(), fragments::length(fragment)?);
@@ -53,7 +53,7 @@ impl<'a> Frames<'a> {
 }
 
 /// What a JPEG frame's header must say.
-fn expected(layout: &PixelLayout) -> Expected {
+pub(crate) fn expected(layout: &PixelLayout) -> Expected {
     Expected {
         rows: layout.rows,
         columns: layout.columns,
@@ -76,7 +76,7 @@ pub(super) fn progressive_jpeg(
     scratch: &mut dyn Scratch,
 ) -> Result<Value, RedactError> {
     let expected = expected(&plan.layout);
-    let frames = Frames::of(plan, ds, value, Some([0xFF, 0xD8]), input)?;
+    let frames = Frames::of(&plan.layout, ds, value, Some([0xFF, 0xD8]), input)?;
     let mut written = Written::default();
     let (mut stream, mut stripped, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for number in 1..=plan.layout.frames {
@@ -104,7 +104,7 @@ pub(super) fn jpeg(
 ) -> Result<Value, RedactError> {
     let layout = &plan.layout;
     let expected = expected(layout);
-    let frames = Frames::of(plan, ds, value, Some([0xFF, 0xD8]), input)?;
+    let frames = Frames::of(&plan.layout, ds, value, Some([0xFF, 0xD8]), input)?;
     let mut written = Written::default();
     let (mut stream, mut redacted) = (Vec::new(), Vec::new());
     for number in 1..=layout.frames {
@@ -132,7 +132,7 @@ pub(super) fn frames(
     // Where nothing is to be blanked or cleaned, the frame as a whole must stay as it was.
     let untouched = plan.mask.is_empty() && !layout.has_unused_bits();
     let native = if untouched { None } else { Some(lines_of(plan, &layout, ds, input)?) };
-    let frames = Frames::of(plan, ds, value, codec.start(), input)?;
+    let frames = Frames::of(&plan.layout, ds, value, codec.start(), input)?;
     let mut written = Written::default();
     let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in 1..=layout.frames {
@@ -173,7 +173,7 @@ pub(super) fn from_jpeg_2000(
 ) -> Result<(Value, Option<f64>), RedactError> {
     let layout = PixelLayout { planar: false, photometric: jpeg_2000::decoded(plan.layout.photometric), ..plan.layout };
     let native = lines_of(plan, &layout, ds, input)?;
-    let frames = Frames::of(plan, ds, value, Some(jpeg_2000::START), input)?;
+    let frames = Frames::of(&plan.layout, ds, value, Some(jpeg_2000::START), input)?;
     let offset = scratch.len();
     let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut lossy, mut encoded) = (false, 0);

@@ -7,6 +7,7 @@
 //! Comments, application segments other than Adobe's, and whatever stands behind EOI are dropped.
 
 mod bits;
+pub(crate) mod grey;
 mod huffman;
 pub(crate) mod lossless;
 mod parse;
