@@ -147,7 +147,8 @@ impl Monitor {
         let settings = &self.shared.settings;
         // Before it is read: a change in between shows as another one.
         self.seen = policy::signature(&settings.policy);
-        match Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages) {
+        let read = Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages);
+        match read.and_then(|policy| policy.looked_at(&settings.ocr)) {
             Ok(policy) => {
                 events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
                 self.shared.set_policy(Some(policy));

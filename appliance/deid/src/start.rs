@@ -14,6 +14,7 @@ use crate::{
     policy::Policy,
     quarantine::{Quarantine, sealed::WrapKey},
     queue::Queue,
+    reader::Reader,
     settings::{DEFAULT_KEY, Settings},
     shared::{Shared, State},
     work,
@@ -28,6 +29,10 @@ const SCAN: usize = 100_000;
 /// # Errors
 /// Whatever is missing; the process must not serve.
 pub fn open(settings: Settings) -> Result<Shared, DeidError> {
+    events::second_look(settings.ocr.mode);
+    if let Some(reader) = Reader::of(&settings.ocr) {
+        reader.try_out()?;
+    }
     let own = quarantine_credential(&settings)?;
     let keys = site_keys(&settings)?;
     let domains = domains(&settings)?;
@@ -56,7 +61,8 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     let recovered = depositor.recovered();
     events::recovered(recovered.posted, recovered.erased, recovered.damaged);
 
-    let policy = Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages)?;
+    let policy = Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages)?
+        .looked_at(&settings.ocr)?;
     events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
     let shared = Shared {
         keys,

@@ -23,6 +23,8 @@ use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompConditio
 
 use crate::Orders;
 
+/// What landlock is asked for, as far as the kernel has it.
+const NEWEST: ABI = ABI::V6;
 /// Descriptors of the engine.
 const DESCRIPTORS: u64 = 64;
 /// Where shared libraries are.
@@ -69,6 +71,10 @@ const ENGINE_CALLS: &[libc::c_long] = &[
     libc::SYS_newfstatat,
     libc::SYS_faccessat,
     libc::SYS_readlinkat,
+    // A runtime asks at its start whether the standard descriptors are open.
+    libc::SYS_ppoll,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
     libc::SYS_set_tid_address,
     libc::SYS_set_robust_list,
     libc::SYS_rseq,
@@ -124,7 +130,7 @@ pub(crate) fn enter_engine(orders: &Orders) -> Result<()> {
     allowed.extend(LIBRARIES.map(|path| (Path::new(path), read | list)));
     allowed.extend(LOADERS.map(|path| (Path::new(path), read | execute)));
     allowed.push((Path::new(LIBRARY_CACHE), read.into()));
-    restrict(&allowed)?;
+    restrict(&allowed, Scope::from_all(NEWEST))?;
     filter(&[CALLS, ENGINE_CALLS].concat(), engine_rules()?, SeccompAction::Errno(libc::EPERM as u32))
 }
 
@@ -134,21 +140,21 @@ pub(crate) fn enter_engine(orders: &Orders) -> Result<()> {
 /// As [`enter_engine`].
 pub(crate) fn enter_reader() -> Result<()> {
     prctl::set_no_new_privs()?;
-    restrict(&[])?;
+    // Its death is a signal to the engine, which a scope would keep from it.
+    restrict(&[], Scope::AbstractUnixSocket.into())?;
     let calls = [CALLS, &[libc::SYS_wait4, libc::SYS_waitid]].concat();
     filter(&calls, asking_only()?, SeccompAction::KillProcess)
 }
 
 /// Takes all of the file system but `allowed`, which may be absent, and where the kernel can, TCP and abstract sockets.
-fn restrict(allowed: &[(&Path, BitFlags<AccessFs>)]) -> Result<()> {
-    let newest = ABI::V6;
+fn restrict(allowed: &[(&Path, BitFlags<AccessFs>)], scope: BitFlags<Scope>) -> Result<()> {
     let mut rules = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V1))?
         .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(newest))?
-        .handle_access(AccessNet::from_all(newest))?
-        .scope(Scope::from_all(newest))?
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(scope)?
         .create()?;
     for (path, access) in allowed {
         if let Ok(opened) = PathFd::new(path) {

@@ -111,7 +111,7 @@ impl Picture {
         let mut grey = Vec::with_capacity(columns * rows);
         // Three parts of the nearer pixel, one of the farther.
         let near = |at: usize, last: usize| {
-            (at / 2, if at % 2 == 0 { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(last) })
+            (at / 2, if at.is_multiple_of(2) { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(last) })
         };
         for y in 0..rows {
             let (y0, y1) = near(y, self.rows - 1);

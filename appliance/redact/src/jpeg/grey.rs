@@ -170,8 +170,8 @@ impl<'a> Grey<'a> {
         let mut columns = [[0.0f32; 8]; 8];
         if !self.flat {
             for (v, row) in self.block.as_chunks::<8>().0.iter().enumerate() {
-                for x in 0..8 {
-                    columns[v][x] = (0..8).map(|u| row[u] * self.basis[u][x]).sum();
+                for (x, to) in columns[v].iter_mut().enumerate() {
+                    *to = row.iter().zip(&self.basis).map(|(value, wave)| value * wave[x]).sum();
                 }
             }
         }
