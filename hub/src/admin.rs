@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
@@ -14,7 +14,7 @@ use crate::{
     settings::{self, Settings},
     store::{
         audit::{self, Verified},
-        fleet,
+        fleet, policy,
         users::{self, Role},
     },
 };
@@ -64,6 +64,11 @@ pub enum Command {
         /// Name.
         name: String,
     },
+    /// Put a signed policy bundle up for the boxes (made by `gift-keys bundle`).
+    AddPolicy {
+        /// The file.
+        file: PathBuf,
+    },
     /// Check that no row of the audit trail was altered or removed.
     VerifyAudit,
 }
@@ -107,12 +112,25 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
         Command::Acknowledge { name } => {
             hub.store.write_blocking(move |c, key| fleet::acknowledge(c, key, &name))?;
         }
+        Command::AddPolicy { file } => {
+            let bytes = read_bundle(&file).with_context(|| file.display().to_string())?;
+            let serial = hub.store.write_blocking(move |c, key| policy::add(c, key, &bytes))?;
+            print(&format!("serial {serial}\n"))?;
+        }
         Command::VerifyAudit => match hub.store.write_blocking(audit::verify)? {
             Verified::Whole(rows) => print(&format!("whole: {rows} rows\n"))?,
             Verified::BrokenAt(row) => bail!("the audit trail is broken at row {row}"),
         },
     }
     Ok(())
+}
+
+fn read_bundle(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One more than allowed, so that a longer one is seen to be.
+    let most = gift_wire::MAX_BUNDLE_BYTES as u64 + 1;
+    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::open(file)?, most), &mut bytes)?;
+    Ok(bytes)
 }
 
 fn read_password() -> anyhow::Result<Zeroizing<String>> {

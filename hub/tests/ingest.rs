@@ -324,3 +324,38 @@ async fn kill_9_at_any_time_loses_nothing_that_was_receipted_and_stores_once() {
     }
     assert!(hub.admin(&["verify-audit"], "").0);
 }
+
+#[tokio::test]
+async fn a_policy_bundle_is_given_to_enrolled_boxes_only_and_only_forward() {
+    let hub = Hub::start(&Setup::default());
+    let device = hub.enrol("ward-1").await;
+    let ask = |tag: &str| {
+        let request = device.client.get(format!("{}/box/v1/policy", hub.boxes));
+        if tag.is_empty() { request } else { request.header("if-none-match", tag) }.send()
+    };
+    assert_eq!(ask("").await.unwrap().status(), StatusCode::NOT_FOUND);
+    let put = |serial: u64| {
+        let bundle = format!(
+            r#"{{"version":1,"serial":{serial},"created":"2026-11-28","expires":"2027-11-28","texts":{{}},"withdrawn":[]}}"#
+        );
+        let carried = serde_json::to_vec(&serde_json::json!({ "bundle": bundle, "signature": "s" })).unwrap();
+        let path = hub.directory.path().join("bundle.json");
+        std::fs::write(&path, &carried).unwrap();
+        let (ok, said) = hub.admin(&["add-policy", path.to_str().unwrap()], "");
+        (ok, said, carried)
+    };
+    let (ok, said, first) = put(3);
+    assert!(ok && said == "serial 3\n", "{said}");
+    let answer = ask("").await.unwrap();
+    let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(answer.bytes().await.unwrap(), first);
+    assert_eq!(ask(&tag).await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    assert!(!put(3).0 && !put(2).0, "older");
+    assert!(put(4).0);
+    assert_eq!(ask(&tag).await.unwrap().status(), StatusCode::OK);
+    std::fs::write(hub.directory.path().join("none.json"), "{}").unwrap();
+    assert!(!hub.admin(&["add-policy", "none.json"], "").0);
+    let stranger = hub.client().get(format!("{}/box/v1/policy", hub.boxes)).send().await;
+    assert!(stranger.map_or(true, |answer| answer.status() == StatusCode::UNAUTHORIZED));
+    assert!(hub.admin(&["verify-audit"], "").1.starts_with("whole: "));
+}

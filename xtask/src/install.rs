@@ -1,4 +1,5 @@
-//! What a fresh Debian machine lacks: Debian packages, a Python environment with the peers, `cargo deny`.
+//! What a fresh Debian machine lacks: Debian packages, a Python environment with the peers, `cargo deny` and
+//! `cargo fuzz`.
 
 use std::{
     path::{Path, PathBuf},
@@ -16,8 +17,12 @@ const BUILD_PACKAGES: &[&str] =
 const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
 /// Debian packages that only the benchmarks need: gdcmanon, and what makes its certificate.
 const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
+/// Debian packages that only fuzzing needs: libFuzzer is C++.
+const FUZZ_PACKAGES: &[&str] = &["g++"];
 /// Version of cargo-deny the tests run.
 const CARGO_DENY_VERSION: &str = "0.20.2";
+/// Version of cargo-fuzz that builds the fuzz targets.
+const CARGO_FUZZ_VERSION: &str = "0.13.2";
 
 /// Installs what building and the demo need.
 pub(crate) fn packages() -> Result<()> {
@@ -35,6 +40,13 @@ pub(crate) fn test_packages() -> Result<()> {
 pub(crate) fn bench_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
     all.extend(BENCH_PACKAGES);
+    apt(&all)
+}
+
+/// Installs what fuzzing needs besides.
+pub(crate) fn fuzz_packages() -> Result<()> {
+    let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(FUZZ_PACKAGES);
     apt(&all)
 }
 
@@ -94,20 +106,26 @@ fn environment(root: &Path, requirements: &str, name: &str) -> Result<PathBuf> {
 
 /// `cargo deny`, installed under `target/` when the machine has none.
 pub(crate) fn cargo_deny(root: &Path) -> Result<PathBuf> {
-    for candidate in [PathBuf::from("cargo-deny"), root.join("target/tools/bin/cargo-deny")] {
-        let version = Command::new(&candidate).arg("--version").output();
-        if version.is_ok_and(|o| o.status.success()) {
+    tool(root, "cargo-deny", CARGO_DENY_VERSION)
+}
+
+/// `cargo fuzz`, the same way.
+pub(crate) fn cargo_fuzz(root: &Path) -> Result<PathBuf> {
+    tool(root, "cargo-fuzz", CARGO_FUZZ_VERSION)
+}
+
+fn tool(root: &Path, name: &str, version: &str) -> Result<PathBuf> {
+    let tools = root.join("target/tools");
+    let program = tools.join("bin").join(name);
+    for candidate in [PathBuf::from(name), program.clone()] {
+        if Command::new(&candidate).arg("--version").output().is_ok_and(|o| o.status.success()) {
             return Ok(candidate);
         }
     }
-    let tools = root.join("target/tools");
-    println!("installing cargo-deny {CARGO_DENY_VERSION} into target/tools (once, some minutes)");
-    run(cargo(root)
-        .args(["install", "--quiet", "--locked", "cargo-deny", "--version", CARGO_DENY_VERSION, "--root"])
-        .arg(&tools))?;
-    let program = tools.join("bin/cargo-deny");
+    println!("installing {name} {version} into target/tools (once, some minutes)");
+    run(cargo(root).args(["install", "--quiet", "--locked", name, "--version", version, "--root"]).arg(&tools))?;
     if !program.exists() {
-        bail!("cargo-deny did not install");
+        bail!("{name} did not install");
     }
     Ok(program)
 }

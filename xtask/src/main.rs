@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | bench | check | build | campaign | deidentify | explain`.
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | campaign | deidentify | explain | templates`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod check;
+mod fuzz;
 mod install;
 mod run;
 mod test;
@@ -45,12 +46,22 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Say what is questionable in redaction templates, by file and line.
+    ///
+    /// lint [FILE…]; without a file all below config/templates.
+    Templates {
+        /// Arguments of `gift-examine templates`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run every test: format, lints, dependencies, architecture, unit, property and end-to-end tests with real peers.
     Test {
         /// Only the static gates: fmt, clippy, deny, check.
         #[arg(long)]
         gates: bool,
     },
+    /// Fuzz the diode's pure crates, guided by coverage: no panic, no hang over 5 s, less than 512 MB.
+    Fuzz(fuzz::Options),
     /// Measure beside other programs, on generated objects: work for each CPU second, and the bars that are to be reached.
     Bench {
         /// Which benchmark.
@@ -87,7 +98,9 @@ fn main() -> ExitCode {
         Verb::Demo { arguments } => test::demo(&root, &arguments),
         Verb::Deidentify { arguments } => test::examine(&root, "deidentify", &arguments),
         Verb::Explain { arguments } => test::examine(&root, "explain", &arguments),
+        Verb::Templates { arguments } => test::examine(&root, "templates", &arguments),
         Verb::Test { gates } => test::test(&root, gates),
+        Verb::Fuzz(options) => fuzz::fuzz(&root, &options),
         Verb::Bench { what, options } => bench::bench(&root, what, &options),
         Verb::Measure { command } => return bench::report(&command).unwrap_or_else(failed),
         Verb::Check { root: other } => check::check(&other.unwrap_or(root)),

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    build, check, install,
+    build, check, fuzz, install,
     run::{cargo, run},
 };
 
@@ -23,7 +23,9 @@ pub(crate) fn test(root: &Path, gates_only: bool) -> Result<()> {
     }
     let python = install::python(root)?;
     let binaries = build::binaries(root)?;
-    run(cargo(root).args(["test", "--quiet", "--workspace", "--no-run"]))?;
+    // As they are run below: another choice of packages has other features, and is built anew.
+    run(cargo(root).args(["test", "--quiet", "--workspace", "--exclude", "gift-e2e", "--no-run"]))?;
+    run(cargo(root).args(["test", "--quiet", "-p", "gift-e2e", "--no-run"]))?;
     println!("built and checked in {:.0} s; now the tests", started.elapsed().as_secs_f32());
     let started = Instant::now();
     // The end-to-end tests start whole systems, so they run one at a time, after everything else.
@@ -33,6 +35,7 @@ pub(crate) fn test(root: &Path, gates_only: bool) -> Result<()> {
         &binaries,
         &python,
     ))?;
+    fuzz::slice(root)?;
     println!("all tests passed in {:.0} s", started.elapsed().as_secs_f32());
     Ok(())
 }
@@ -59,8 +62,14 @@ fn with_peers<'a>(command: &'a mut Command, binaries: &Path, python: &Path) -> &
 fn gates(root: &Path) -> Result<()> {
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    fuzz::gates(root)?;
     let deny = install::cargo_deny(root)?;
-    run(Command::new(&deny).current_dir(root).args(["--offline", "check", "licenses", "bans", "sources"]))?;
+    for manifest in ["Cargo.toml", "appliance/fuzz/Cargo.toml"] {
+        run(Command::new(&deny)
+            .current_dir(root)
+            .args(["--manifest-path", manifest, "--config", "deny.toml", "--offline", "check"])
+            .args(["licenses", "bans", "sources"]))?;
+    }
     advisories(root, &deny)?;
     run(Command::new("/bin/bash").arg(root.join("appliance/dist/check.sh")))?;
     check::check(root)
@@ -78,7 +87,7 @@ fn advisories(root: &Path, deny: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `cargo xtask deidentify` and `explain`: the examiner's command, with the repository's policy. Paths are the caller's.
+/// `cargo xtask deidentify`, `explain` and `templates`: the examiner's command, with the repository's policy. Paths are the caller's.
 pub(crate) fn examine(root: &Path, verb: &str, arguments: &[String]) -> Result<()> {
     install::packages()?;
     run(cargo(root).args(["build", "--quiet", "--release", "-p", "gift-examine"]))?;

@@ -4,8 +4,8 @@
 use gift_status::{HoldReason, Process};
 
 use crate::{
-    child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, reader::ReadFault, sandbox::Landlock,
-    settings::Mode,
+    bundle::Refused, child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, reader::ReadFault,
+    sandbox::Landlock, settings::Mode,
 };
 
 /// Starts the log.
@@ -136,6 +136,21 @@ pub fn policy_loaded(profiles: usize, templates: usize) {
 /// The policy cannot be read: nothing is taken until it can.
 pub fn policy_failed(error: &PolicyError) {
     tracing::error!(%error, "policy unusable: nothing is taken");
+}
+
+/// A signed bundle is in force.
+pub fn bundle_in_force(serial: u64) {
+    tracing::info!(serial, "policy bundle in force");
+}
+
+/// A bundle was not put in force; what was in force stays.
+pub fn bundle_refused(why: &Refused) {
+    tracing::warn!(%why, "policy bundle refused");
+}
+
+/// The bundle of the last run cannot be used: without it templates that were withdrawn would count again.
+pub fn kept_bundle_unusable(why: &Refused) {
+    tracing::error!(%why, "the policy bundle in force cannot be used any more: nothing is taken until another arrives");
 }
 
 /// So many held objects are judged again.

@@ -19,7 +19,7 @@ use gift_deidentify::{
     pseudonym::{Answer, Ask, Place, PseudonymError, Pseudonymise},
 };
 use gift_redact::{
-    Decision, Deidentified, Fingerprint, Method, NeverBurntIn, PixelClearance, RedactError, Redacting, Templates,
+    Decision, Deidentified, Fingerprint, Method, NeverBurntIn, PixelClearance, Plan, RedactError, Redacting, Templates,
     Token, Vocabulary, apply, decide,
 };
 use gift_status::HoldReason;
@@ -226,7 +226,7 @@ impl Judge {
                 None => "there are none".to_owned(),
             },
             Decision::Redact(plan) => match plan.template() {
-                Some(template) => format!("{} regions blanked, by the template {template}", plan.regions().len()),
+                Some(template) => blanked(&plan, template),
                 None => "nothing to blank; what hides beside them is stripped".to_owned(),
             },
             Decision::Hold(hold) => format!("the object is held: {}", hold.as_str()),
@@ -420,6 +420,22 @@ const FINGERPRINT_VALUE_BYTES: usize = 256;
 
 fn bounded(value: &str) -> &str {
     value.get(..value.floor_char_boundary(FINGERPRINT_VALUE_BYTES)).unwrap_or_default()
+}
+
+/// What a plan blanks, and on what condition, in words.
+fn blanked(plan: &Plan, template: &str) -> String {
+    let (rows, columns) = (plan.layout().rows, plan.layout().columns);
+    let what = if plan.mask().is_by_lines() {
+        let percent = plan.mask().area(rows) as f64 * 100.0 / (f64::from(rows) * f64::from(columns));
+        format!("{percent:.1} % of each frame blanked")
+    } else {
+        format!("{} regions blanked", plan.regions().len())
+    };
+    let anchors = match plan.anchors() {
+        0 => String::new(),
+        n => format!(", if each frame has its {n} anchors"),
+    };
+    format!("{what}, by the template {template}{anchors}")
 }
 
 /// The reason that a pure crate's word stands for; a word of a later version is still a reason to hold.

@@ -5,6 +5,7 @@
 
 pub mod aside;
 pub mod ask;
+pub mod bundle;
 pub mod channel;
 pub mod child;
 pub mod error;

@@ -17,14 +17,15 @@ use nix::sys::{
 };
 
 use crate::{
-    error::DeidError,
+    bundle::{Bundles, Refused, Signed},
+    error::{DeidError, Response},
     events::{self, Pressure},
     lane::Lane,
-    policy::{self, Policy, Signature},
+    policy::{self, Policy, PolicyError, Signature},
     queue::Pause,
     settings::Settings,
     shared::Shared,
-    start,
+    start::{self, Opened},
 };
 
 /// Longest wait for an arrival before signals and time are looked at.
@@ -56,10 +57,12 @@ pub fn signals() -> Result<SignalFd, DeidError> {
 pub fn serve(settings: Settings, program: &Path, signals: &SignalFd) -> Result<(), DeidError> {
     let status = StatusFile::new(&settings.status_directory);
     let supervisor = Supervisor::new();
-    let shared = Arc::new(start::open(settings)?);
+    let Opened { shared, bundles, in_force } = start::open(settings)?;
+    let shared = Arc::new(shared);
     let seen = policy::signature(&shared.settings.policy);
     let lanes = lanes(&shared, program)?;
-    let mut monitor = Monitor { shared, lanes, status, supervisor, seen, pressure: None, pause: Pause::Nothing };
+    let (pressure, pause) = (None, Pause::Nothing);
+    let mut monitor = Monitor { shared, lanes, status, supervisor, seen, bundles, in_force, pressure, pause };
     events::started(monitor.shared.settings.workers.count, monitor.shared.quarantine.count().objects);
     monitor.supervisor.ready();
     let ended = monitor.run(signals);
@@ -83,6 +86,10 @@ struct Monitor {
     supervisor: Supervisor,
     /// The policy's files as they were when it was last read.
     seen: Signature,
+    /// Where policy bundles arrive.
+    bundles: Option<Bundles>,
+    /// The one in force.
+    in_force: Option<Signed>,
     pressure: Option<Pressure>,
     pause: Pause,
 }
@@ -101,8 +108,11 @@ impl Monitor {
             if self.lanes.iter().any(JoinHandle::is_finished) {
                 return Err(DeidError::Lane);
             }
-            if policy.due() && policy::signature(&self.shared.settings.policy) != self.seen {
-                self.read_policy();
+            if policy.due() {
+                if policy::signature(&self.shared.settings.policy) != self.seen {
+                    self.read_policy();
+                }
+                self.take_bundles()?;
             }
             if age.due() {
                 self.age()?;
@@ -147,8 +157,7 @@ impl Monitor {
         let settings = &self.shared.settings;
         // Before it is read: a change in between shows as another one.
         self.seen = policy::signature(&settings.policy);
-        let read = Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages);
-        match read.and_then(|policy| policy.looked_at(&settings.ocr)) {
+        match self.load(self.in_force.as_ref()) {
             Ok(policy) => {
                 events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
                 self.shared.set_policy(Some(policy));
@@ -158,6 +167,61 @@ impl Monitor {
                 self.shared.set_policy(None);
             }
         }
+        self.settle_pause();
+    }
+
+    fn load(&self, signed: Option<&Signed>) -> Result<Policy, PolicyError> {
+        let settings = &self.shared.settings;
+        let bundle = signed.map(|signed| &signed.bundle);
+        Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)?
+            .looked_at(&settings.ocr)
+    }
+
+    /// Puts the newest of the bundles that arrived in force. One that is refused changes nothing.
+    fn take_bundles(&mut self) -> Result<(), DeidError> {
+        let Some(bundles) = self.bundles.take() else { return Ok(()) };
+        let taken = bundles.arrived().map_err(DeidError::from).and_then(|arrived| {
+            arrived.iter().try_for_each(|id| {
+                let Some(read) = bundles.take(id)? else { return Ok(()) };
+                match read.and_then(|signed| self.policy_with(signed)) {
+                    Ok(None) => {}
+                    Ok(Some((signed, policy))) => {
+                        // Durable before it counts: a kill in between repeats this, and the next start agrees with this run.
+                        bundles.keep(&signed).map_err(DeidError::io("policy shelf"))?;
+                        self.put_in_force(signed, policy);
+                    }
+                    Err(refused) => {
+                        events::bundle_refused(&refused);
+                        self.shared.tally(|status| status.bundles_refused_total += 1);
+                    }
+                }
+                Ok(bundles.finish(id)?)
+            })
+        });
+        self.bundles = Some(bundles);
+        match taken {
+            Err(error) if error.response() == Response::Later => Ok(()),
+            taken => taken,
+        }
+    }
+
+    /// The policy that `signed` gives; `None` when it is the one in force.
+    fn policy_with(&self, signed: Signed) -> Result<Option<(Signed, Policy)>, Refused> {
+        let in_force = self.in_force.as_ref().map(|there| &there.bundle);
+        if !signed.may_follow(in_force, now_ms())? {
+            return Ok(None);
+        }
+        let policy = self.load(Some(&signed))?;
+        Ok(Some((signed, policy)))
+    }
+
+    fn put_in_force(&mut self, signed: Signed, policy: Policy) {
+        let serial = signed.bundle.serial;
+        events::bundle_in_force(serial);
+        events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
+        self.shared.set_policy(Some(policy));
+        self.shared.tally(|status| status.policy_serial = serial);
+        self.in_force = Some(signed);
         self.settle_pause();
     }
 

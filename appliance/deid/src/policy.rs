@@ -20,6 +20,8 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use gift_wire::Bundle;
+
 use crate::{
     judge::{Judge, Names},
     linkage::LinkageSetting,
@@ -85,6 +87,30 @@ impl PolicyTexts {
             templates: texts(&root.join("templates"), "toml")?,
             limits,
         })
+    }
+
+    /// What a bundle is to be made of: `profiles/` and `templates/` under `root`, either of which may be missing.
+    ///
+    /// # Errors
+    /// [`PolicyError::Read`], [`PolicyError::TooLarge`].
+    pub fn of_bundle(root: &Path) -> Result<Self, PolicyError> {
+        let of = |name: &str| {
+            let directory = root.join(name);
+            if directory.is_dir() { texts(&directory, "toml") } else { Ok(BTreeMap::new()) }
+        };
+        Ok(Self { profiles: of("profiles")?, templates: of("templates")?, ..Self::default() })
+    }
+
+    /// Puts a bundle on top.
+    #[must_use]
+    pub fn with(mut self, bundle: Option<&Bundle>) -> Self {
+        let Some(bundle) = bundle else { return self };
+        for (root, texts) in [("templates/", &mut self.templates), ("profiles/", &mut self.profiles)] {
+            texts.retain(|name, _| !bundle.withdrawn.contains(&format!("{root}{name}")));
+            let named = bundle.texts.iter().filter_map(|(name, text)| Some((name.strip_prefix(root)?, text)));
+            texts.extend(named.map(|(name, text)| (name.to_owned(), text.clone())));
+        }
+        self
     }
 
     /// Reads what [`Policy`] handed over.
@@ -164,7 +190,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Reads and checks the policy under `root`.
+    /// Reads and checks the policy under `root`, with `bundle` on top.
     ///
     /// # Errors
     /// [`PolicyError`].
@@ -173,8 +199,9 @@ impl Policy {
         limits: ReadLimits,
         routes: &[Route],
         linkages: &[LinkageSetting],
+        bundle: Option<&Bundle>,
     ) -> Result<Self, PolicyError> {
-        let texts = PolicyTexts::load(root, limits)?;
+        let texts = PolicyTexts::load(root, limits)?.with(bundle);
         let names = Judge::new(&texts).map_err(|error| PolicyError::Parse(error.to_string()))?.names();
         if let Some(route) = routes.iter().find(|route| !names.profiles.contains(&route.profile)) {
             return Err(PolicyError::NoProfile(route.profile.clone()));
@@ -269,7 +296,7 @@ mod tests {
     #[test]
     fn the_repositorys_policy_parses_and_reaches_a_worker_unchanged_and_unchangeable() {
         let limits = ReadLimits::default();
-        let policy = Policy::load(&repository_policy(), limits, &[route("gift-default-1")], &[]).unwrap();
+        let policy = Policy::load(&repository_policy(), limits, &[route("gift-default-1")], &[], None).unwrap();
         let texts = PolicyTexts::read(&policy.file, policy.bytes).unwrap();
         assert_eq!(texts, PolicyTexts::load(&repository_policy(), limits).unwrap());
         assert!(policy.file.write_at(b"x", 0).is_err() && policy.file.set_len(0).is_err());
@@ -277,7 +304,7 @@ mod tests {
 
     #[test]
     fn what_does_not_parse_or_is_missing_is_no_policy() {
-        let load = |root: &Path, profile: &str| Policy::load(root, ReadLimits::default(), &[route(profile)], &[]);
+        let load = |root: &Path, profile: &str| Policy::load(root, ReadLimits::default(), &[route(profile)], &[], None);
         let broken = copy_of_policy();
         assert!(load(broken.path(), "gift-default-1").is_ok());
         assert!(matches!(load(broken.path(), "elsewhere"), Err(PolicyError::NoProfile(_))));
@@ -292,7 +319,7 @@ mod tests {
     #[test]
     fn a_changed_route_or_text_concerns_verdicts_of_policy_but_not_unreadable_bytes() {
         let root = copy_of_policy();
-        let load = |routes: &[Route]| Policy::load(root.path(), ReadLimits::default(), routes, &[]).unwrap();
+        let load = |routes: &[Route]| Policy::load(root.path(), ReadLimits::default(), routes, &[], None).unwrap();
         let first = load(&[route("gift-default-1")]);
         let again = load(&[route("gift-default-1")]);
         let no_route = load(&[]);

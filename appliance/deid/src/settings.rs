@@ -9,7 +9,7 @@ use std::{
 use gift_service::SettingsError;
 use serde::{Deserialize, Serialize};
 
-use crate::{ask::AskLimits, linkage::LinkageSetting, route::Route, sandbox::Bounds};
+use crate::{ask::AskLimits, bundle, linkage::LinkageSetting, route::Route, sandbox::Bounds};
 
 /// Settings of the process, as read from its TOML file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -19,7 +19,8 @@ pub struct Settings {
     pub intake_inbox: PathBuf,
     /// Who may post into it.
     pub intake_writers: Vec<Writer>,
-    /// The process's own directory: `work/`, `quarantine/`, `set-aside/` and `ledger.sqlite` are made in it.
+    /// The process's own directory: `work/`, `quarantine/`, `set-aside/`, `policy/`, `policy-aside/` and `ledger.sqlite` are
+    /// made in it.
     pub house: PathBuf,
     /// Its staging directory for what is released, on the outbox's mount.
     pub release_staging: PathBuf,
@@ -59,6 +60,9 @@ pub struct Settings {
     /// The ledger.
     #[serde(default)]
     pub ledger: Ledger,
+    /// Signed policy bundles; without this none is taken.
+    #[serde(default)]
+    pub bundles: Option<Bundles>,
     /// Linkage domains that routes may name.
     #[serde(default, rename = "linkage")]
     pub linkages: Vec<LinkageSetting>,
@@ -237,6 +241,18 @@ impl Default for Quarantine {
     }
 }
 
+/// Signed policy bundles.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Bundles {
+    /// The drop directory that uplink posts them into; this process owns it.
+    pub inbox: PathBuf,
+    /// Who may post into it.
+    pub writers: Vec<Writer>,
+    /// minisign public keys of those who may sign.
+    pub keys: Vec<String>,
+}
+
 /// The ledger's bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -278,6 +294,12 @@ pub enum SettingsFault {
     /// One key in two roles.
     #[error("a linkage key must not be the key of a route or of the quarantine")]
     LinkageKey,
+    /// A signer's key that is no minisign public key.
+    #[error("bundles.keys: a minisign public key is one line of 56 base64 characters")]
+    BundleKey,
+    /// Bundles that nobody could post or sign.
+    #[error("bundles: writers and keys must name at least one")]
+    NoBundle,
     /// Nobody could post.
     #[error("intake-writers must name at least one user")]
     NoWriter,
@@ -339,6 +361,14 @@ impl Settings {
         if self.intake_writers.is_empty() {
             return Err(SettingsFault::NoWriter);
         }
+        if let Some(bundles) = &self.bundles {
+            if bundles.writers.is_empty() || bundles.keys.is_empty() {
+                return Err(SettingsFault::NoBundle);
+            }
+            if bundles.keys.iter().any(|key| bundle::parse_key(key).is_none()) {
+                return Err(SettingsFault::BundleKey);
+            }
+        }
         for route in &self.routes {
             for (what, name) in [("project", &route.project), ("profile", &route.profile), ("key", &route.key)] {
                 if !is_name(name) {
@@ -377,21 +407,6 @@ impl Settings {
         Ok(())
     }
 
-    /// User ids that may post into the intake.
-    ///
-    /// # Errors
-    /// [`SettingsFault::UnknownWriter`].
-    pub fn writer_uids(&self) -> Result<Vec<u32>, SettingsFault> {
-        let uid = |writer: &Writer| match writer {
-            Writer::Uid(uid) => Ok(*uid),
-            Writer::Name(name) => match nix::unistd::User::from_name(name) {
-                Ok(Some(user)) => Ok(user.uid.as_raw()),
-                _ => Err(SettingsFault::UnknownWriter(name.clone())),
-            },
-        };
-        self.intake_writers.iter().map(uid).collect()
-    }
-
     /// The configured file of the key called `name`.
     pub fn key_file(&self, name: &str) -> Option<&Path> {
         self.keys.iter().find(|key| key.name == name).map(|key| key.file.as_path())
@@ -406,6 +421,21 @@ impl Settings {
     pub fn object_timeout(&self) -> Duration {
         Duration::from_secs(self.workers.timeout_seconds)
     }
+}
+
+/// User ids of the accounts that may post.
+///
+/// # Errors
+/// [`SettingsFault::UnknownWriter`].
+pub fn uids(writers: &[Writer]) -> Result<Vec<u32>, SettingsFault> {
+    let uid = |writer: &Writer| match writer {
+        Writer::Uid(uid) => Ok(*uid),
+        Writer::Name(name) => match nix::unistd::User::from_name(name) {
+            Ok(Some(user)) => Ok(user.uid.as_raw()),
+            _ => Err(SettingsFault::UnknownWriter(name.clone())),
+        },
+    };
+    writers.iter().map(uid).collect()
 }
 
 /// True for a configured name, as the manifest wants it: `[a-z0-9._-]{1,64}`, and not a path.
@@ -440,6 +470,7 @@ mod tests {
         assert_ne!(uncommented(), SAMPLE);
         assert_eq!(shown.routes[1].linkage.as_deref(), Some(shown.linkages[0].name.as_str()));
         assert_eq!((shown.linkages[0].places.len(), shown.linkages[0].key.as_str()), (3, "linkage-key"));
+        assert_eq!(shown.bundles.take().unwrap().keys.len(), 1);
         shown.linkages.clear();
         shown.routes[1].linkage = None;
         shown.keys.clear();
@@ -479,5 +510,8 @@ mod tests {
         assert!(matches!(with("project = \"fetal-surgery\"", "project = \"Doe^Jane\""), Err(SettingsFault::Name(_))));
         assert!(matches!(with("profile = \"gift-default-1\"", "profile = \"../../etc\""), Err(SettingsFault::Name(_))));
         assert!(matches!(with("[\"gift-receiver\"]", "[]"), Err(SettingsFault::NoWriter)));
+        let bundles = |from: &str, to: &str| parse(&uncommented().replacen(from, to, 1));
+        assert!(matches!(bundles("keys = [\"RW", "keys = [\"RX"), Err(SettingsFault::BundleKey)));
+        assert!(matches!(bundles("writers = [\"gift-uplink\"]", "writers = []"), Err(SettingsFault::NoBundle)));
     }
 }

@@ -6,6 +6,7 @@ use gift_service::now_ms;
 use gift_spool::{Collector, Depositor, Limits};
 
 use crate::{
+    bundle::{Bundles, Signed},
     error::DeidError,
     events,
     key::{Credential, DigestKey, Purpose, SiteKey},
@@ -15,7 +16,7 @@ use crate::{
     quarantine::{Quarantine, sealed::WrapKey},
     queue::Queue,
     reader::Reader,
-    settings::{DEFAULT_KEY, Settings},
+    settings::{self, DEFAULT_KEY, Settings},
     shared::{Shared, State},
     work,
 };
@@ -24,11 +25,22 @@ use crate::{
 /// wait for room there do not hide the others.
 const SCAN: usize = 100_000;
 
+/// What [`open`] opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// What main loop and lanes share.
+    pub shared: Shared,
+    /// Where policy bundles arrive, when the settings name a place.
+    pub bundles: Option<Bundles>,
+    /// The one in force.
+    pub in_force: Option<Signed>,
+}
+
 /// Opens everything.
 ///
 /// # Errors
 /// Whatever is missing; the process must not serve.
-pub fn open(settings: Settings) -> Result<Shared, DeidError> {
+pub fn open(settings: Settings) -> Result<Opened, DeidError> {
     events::second_look(settings.ocr.mode);
     if let Some(reader) = Reader::of(&settings.ocr) {
         reader.try_out()?;
@@ -56,14 +68,14 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
     events::mended(mended);
 
     let limits = Limits { max_per_scan: SCAN, ..Limits::default() };
-    let collector = Collector::open(&settings.intake_inbox, &set_aside, &settings.writer_uids()?)?.with_limits(limits);
+    let collector = Collector::open(&settings.intake_inbox, &set_aside, &settings::uids(&settings.intake_writers)?)?
+        .with_limits(limits);
     let depositor = Depositor::open(&settings.release_staging, &settings.release_outbox)?;
     let recovered = depositor.recovered();
     events::recovered(recovered.posted, recovered.erased, recovered.damaged);
 
-    let policy = Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages)?
-        .looked_at(&settings.ocr)?;
-    events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
+    let bundles = Bundles::open(&settings)?;
+    let (in_force, policy) = policy(&settings, bundles.as_ref())?;
     let shared = Shared {
         keys,
         domains,
@@ -78,9 +90,43 @@ pub fn open(settings: Settings) -> Result<Shared, DeidError> {
         state: State::new(settings.workers.count),
         settings,
     };
-    shared.set_policy(Some(policy));
+    shared.set_policy(policy);
+    shared.tally(|status| status.policy_serial = in_force.as_ref().map_or(0, |signed| signed.bundle.serial));
     shared.encrypt_all_aside()?;
-    Ok(shared)
+    Ok(Opened { shared, bundles, in_force })
+}
+
+/// The policy of the image with the bundle that was in force on top. No policy where that bundle cannot be used any more: another
+/// may arrive.
+fn policy(settings: &Settings, bundles: Option<&Bundles>) -> Result<(Option<Signed>, Option<Policy>), DeidError> {
+    let load = |bundle| {
+        Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)?
+            .looked_at(&settings.ocr)
+    };
+    let signed = match bundles.map_or(Ok(None), Bundles::kept) {
+        Ok(None) => return Ok((None, Some(said(load(None)?)))),
+        Ok(Some(signed)) => signed,
+        Err(refused) => {
+            events::kept_bundle_unusable(&refused);
+            return Ok((None, None));
+        }
+    };
+    match load(Some(&signed.bundle)) {
+        Ok(policy) => {
+            events::bundle_in_force(signed.bundle.serial);
+            Ok((Some(signed), Some(said(policy))))
+        }
+        // Only a newer one may follow.
+        Err(error) => {
+            events::kept_bundle_unusable(&error.into());
+            Ok((Some(signed), None))
+        }
+    }
+}
+
+fn said(policy: Policy) -> Policy {
+    events::policy_loaded(policy.names.profiles.len(), policy.names.templates.len());
+    policy
 }
 
 fn load(settings: &Settings, name: &str) -> Result<Credential, DeidError> {

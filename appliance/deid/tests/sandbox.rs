@@ -203,7 +203,7 @@ fn what_a_worker_states_is_checked() {
     let key = house.path("credentials/site-key");
     house.extra = format!("[[key]]\nname = \"site-key\"\nfile = \"{}\"\n", key.display());
     let settings = Settings::load(&house.write_settings()).unwrap();
-    let shared = Arc::new(start::open(settings).unwrap());
+    let shared = Arc::new(start::open(settings).unwrap().shared);
     let lane = Lane::new(Arc::clone(&shared), 0, "/proc/self/exe".into(), &house.path("deid/work")).unwrap();
     let thread = std::thread::spawn(move || lane.run());
     for lie in LIES.iter().chain(&["state the truth"]) {

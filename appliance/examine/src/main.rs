@@ -9,6 +9,7 @@ mod explain;
 mod folder;
 mod key;
 mod lane;
+mod lint;
 mod options;
 mod policy;
 mod templates;
@@ -84,9 +85,24 @@ enum Verb {
         #[arg(default_value = "gift-default-1")]
         name: String,
     },
+    /// Redaction templates.
+    Templates {
+        #[command(subcommand)]
+        verb: TemplatesVerb,
+    },
     /// A child of the above.
     #[command(hide = true, name = lane::VERB)]
     Lane,
+}
+
+#[derive(Debug, Subcommand)]
+enum TemplatesVerb {
+    /// Say what is questionable in template files, by file and line; exit status 1 when anything is.
+    Lint {
+        /// Files, judged as one set; none: all below `templates/` of the policy.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -109,6 +125,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
         Verb::Profile { name } => explain::profile(&policy::judge(&policy, None, &[])?, &name)?,
+        Verb::Templates { verb: TemplatesVerb::Lint { files } } => lint::templates(&policy, &files)?,
         Verb::Lane => lane::serve()?,
     }
     Ok(())

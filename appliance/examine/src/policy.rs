@@ -14,7 +14,7 @@ pub(crate) const PROFILE: &str = "archive-1";
 /// Templates of the synthetic scanners; no real image may match them.
 const DEMO: &str = "demo/";
 /// What stands in `templates/` besides templates.
-const LISTS: [&str; 2] = ["never-burnt-in", "vocabulary"];
+pub(crate) const LISTS: [&str; 2] = ["never-burnt-in", "vocabulary"];
 
 /// The judge for a run.
 ///

@@ -46,10 +46,10 @@ pub fn bounded(from: &mut dyn io::Read) -> io::Result<Zeroizing<String>> {
 ///
 /// # Errors
 /// [`FileError`].
-pub fn write(path: &Path, text: &str) -> Result<(), FileError> {
+pub fn write(path: &Path, text: impl AsRef<[u8]>) -> Result<(), FileError> {
     let fail = |source| FileError { path: path.to_owned(), source };
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(fail)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(fail)
+    file.write_all(text.as_ref()).and_then(|()| file.sync_all()).map_err(fail)
 }
 
 #[cfg(test)]
@@ -67,7 +67,7 @@ mod tests {
         assert!(write(&path, "other").is_err());
         assert_eq!(read(&path).unwrap().as_str(), "text");
         let large = directory.path().join("large");
-        write(&large, &"x".repeat(MAX_BYTES + 1)).unwrap();
+        write(&large, "x".repeat(MAX_BYTES + 1)).unwrap();
         assert!(read(&large).is_err());
     }
 }

@@ -5,6 +5,7 @@
 //! no secret is ever on a command line, in an error or in a log.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod bundle;
 pub mod files;
 pub mod label;
 pub mod share;

@@ -1,4 +1,4 @@
-//! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes.
+//! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes; and policy bundles, signed offline.
 //!
 //! May touch: the files it is given. May not touch: any network; it opens no socket, and replaces no file.
 //! A compromise of the machine it runs on yields the keys it is given there: use one that is never online, has no swap and
@@ -11,11 +11,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use chrono::Utc;
 use clap::{Parser, Subcommand, ValueEnum};
 use gift_deid::key::Credential;
 use gift_deidentify::pseudonym::Scheme;
 use gift_keys::{
-    files, label,
+    bundle, files, label,
     share::{self, Share},
     wrap,
 };
@@ -97,6 +98,34 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Make a signer's key for policy bundles. Prints its public key, which boxes are told (`[bundles] keys` of deid's settings).
+    PolicyKey {
+        /// The file to make.
+        file: PathBuf,
+    },
+    /// Sign a policy bundle: templates and profiles for boxes, which the hub carries (`gift-hub add-policy`).
+    Bundle {
+        /// Directory with templates/ and profiles/. The bundle is whole: what an earlier one said and this one does not is gone.
+        texts: PathBuf,
+        /// The policy of the image that the boxes run (`config/`): with the bundle on top it must hold together.
+        #[arg(long, value_name = "DIR")]
+        image: PathBuf,
+        /// A text of the image that no longer counts, as templates/NAME.
+        #[arg(long, value_name = "NAME")]
+        withdraw: Vec<String>,
+        /// Greater than that of every bundle before.
+        #[arg(long, value_name = "N")]
+        serial: u64,
+        /// For how many days boxes take it.
+        #[arg(long, value_name = "DAYS", default_value_t = 365)]
+        days: u64,
+        /// The signer's key file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The bundle to make.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Print one patient's subject pseudonym. Standard input says who: with --site-key two lines, Issuer of Patient ID (may be
     /// empty) and Patient ID; with --linkage-key one line, the national number.
     Label {
@@ -155,6 +184,17 @@ fn main() -> Result<()> {
             key.save(&out)?;
             print_id(&key);
         }
+        Verb::PolicyKey { file } => {
+            let (text, public) = bundle::policy_key()?;
+            files::write(&file, text.as_bytes())?;
+            println!("{public}");
+        }
+        Verb::Bundle { texts, image, withdraw, serial, days, key, out } => {
+            let (texts, image, withdrawn) = (texts.as_path(), image.as_path(), withdraw.as_slice());
+            let order = bundle::Order { texts, image, withdrawn, serial, today: Utc::now().date_naive(), days };
+            files::write(&out, bundle::make(&order, &files::read(&key)?)?)?;
+            println!("serial {serial}");
+        }
         Verb::Label { site_key, linkage_key, scheme } => {
             let label = match (site_key, linkage_key, scheme) {
                 (Some(file), None, None) => {
@@ -180,7 +220,7 @@ fn print_id(key: &Credential) {
 fn escrow(file: &Path, shares: u8, threshold: u8, out: &Path) -> Result<()> {
     let key = Credential::load(file)?;
     for share in share::split(&key, shares, threshold)? {
-        files::write(&out.join(format!("share-{}.txt", share.index)), &share.to_text())?;
+        files::write(&out.join(format!("share-{}.txt", share.index)), share.to_text())?;
     }
     print_id(&key);
     Ok(())

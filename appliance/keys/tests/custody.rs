@@ -170,3 +170,36 @@ fn no_secret_and_no_patient_is_on_a_command_line_or_in_an_error() {
         assert!(!String::from_utf8(said).unwrap().contains(&digits[..8]));
     }
 }
+
+#[test]
+fn a_bundle_is_signed_only_when_boxes_would_take_it() {
+    let desk = Desk::new();
+    let public = desk.does(&["policy-key", "signer"]);
+    let image = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    let image = image.to_str().unwrap();
+    let site = desk.path("texts/templates/site");
+    fs::create_dir_all(&site).unwrap();
+    let demo = fs::read_to_string(Path::new(image).join("templates/demo/ge-v830.toml")).unwrap();
+    let make = |more: &[&'static str]| {
+        [&["bundle", "texts", "--image", image, "--key", "signer", "--out", "out"], more].concat()
+    };
+    fs::write(site.join("ge-v830.toml"), &demo).unwrap();
+    // The same template twice: the image's, and this one.
+    assert!(desk.refuses(&make(&["--serial", "1"]), "").contains("twice"));
+    assert!(
+        desk.refuses(&make(&["--serial", "0", "--withdraw", "templates/demo/ge-v830"]), "").contains("begins at 1")
+    );
+    assert!(desk.refuses(&make(&["--serial", "1", "--withdraw", "../x"]), "").contains("templates/"));
+    fs::write(site.join("torn.toml"), &demo[..demo.len() / 2]).unwrap();
+    assert!(desk.refuses(&make(&["--serial", "1", "--withdraw", "templates/demo/ge-v830"]), "").contains("torn"));
+    fs::remove_file(site.join("torn.toml")).unwrap();
+
+    desk.does(&make(&["--serial", "1", "--withdraw", "templates/demo/ge-v830"]));
+    let signed = gift_wire::SignedBundle::from_json(&fs::read(desk.path("out")).unwrap()).unwrap();
+    let signature = minisign_verify::Signature::decode(&signed.signature).unwrap();
+    let key = minisign_verify::PublicKey::from_base64(&public).unwrap();
+    key.verify(signed.bundle.as_bytes(), &signature, false).unwrap();
+    let bundle = gift_wire::Bundle::parse(&signed.bundle).unwrap();
+    assert_eq!((bundle.serial, bundle.texts["templates/site/ge-v830"].as_str()), (1, demo.as_str()));
+    assert_eq!(fs::metadata(desk.path("signer")).unwrap().permissions().mode() & 0o777, 0o400);
+}

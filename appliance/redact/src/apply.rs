@@ -68,6 +68,14 @@ pub enum RedactError {
         #[source]
         error: CodecError,
     },
+    /// The image is not laid out as the template expects.
+    #[error("anchor {anchor} fails on frame {frame}")]
+    Anchor {
+        /// Frame, from 1.
+        frame: u32,
+        /// Anchor of the template, from 1.
+        anchor: u32,
+    },
     /// What was written is not what it must be.
     #[error("redaction of frame {frame} unproven")]
     Unproven {
@@ -81,6 +89,7 @@ impl RedactError {
     pub fn hold(&self) -> Option<&'static str> {
         match self {
             Self::Read(_) | Self::Scratch(_) => None,
+            Self::Anchor { .. } => Some("template-mismatch"),
             Self::Inconsistent
             | Self::Jpeg { error: JpegError::Geometry, .. }
             | Self::Codec { error: CodecError::Geometry, .. } => Some("inconsistent"),
@@ -101,7 +110,8 @@ impl From<Inconsistent> for RedactError {
 /// Bytes per read and write of native pixels: fits the caches, makes long enough system calls.
 const RUN_BYTES: usize = 256 << 10;
 
-/// Carries `plan` out on the object it was made for. `input` is what spans with [`Origin::Input`] point into. On success
+/// Carries `plan` out on the object it was made for, once the template's anchors have held in its every frame (of encapsulated ones
+/// each before it is touched). `input` is what spans with [`Origin::Input`] point into. On success
 /// Pixel Data (7FE0,0010) is new, offset tables are rebuilt, icons (0088,0200) are gone, and, when regions were blanked,
 /// Burned In Annotation is NO (PS3.15 E.3.1).
 ///

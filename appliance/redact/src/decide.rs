@@ -2,6 +2,7 @@
 
 use crate::{
     NeverBurntIn, PixelClearance, Templates,
+    anchor::Placed,
     clearance::Basis,
     codec::{FrameCodec, jpeg_2000},
     image::{Facts, Inconsistent, Photometric, PixelData, PixelLayout, pixel_data},
@@ -12,6 +13,7 @@ use crate::{
 };
 use dicom_dictionary_std::tags;
 use gift_deidentify::dataset::{DataSet, Value};
+use std::sync::Arc;
 
 /// The decision.
 #[derive(Debug)]
@@ -36,6 +38,9 @@ pub enum Hold {
     },
     /// Several equally specific templates match.
     AmbiguousTemplate,
+    /// The template that matches asks for ultrasound regions (0018,6011) inside the image, and the object has none such; or nothing
+    /// would be blanked.
+    TemplateMismatch,
     /// Needs work on its pixels that is not possible in this transfer syntax.
     UnsupportedTransferSyntax,
     /// A SOP class that no rule makes safe.
@@ -51,6 +56,7 @@ impl Hold {
             Self::NoTemplate => "no-template",
             Self::UnverifiedTemplate { .. } => "unverified-template",
             Self::AmbiguousTemplate => "ambiguous-template",
+            Self::TemplateMismatch => "template-mismatch",
             Self::UnsupportedTransferSyntax => "unsupported-transfer-syntax",
             Self::UnsupportedSopClass => "unsupported-sop-class",
             Self::Inconsistent => "inconsistent",
@@ -70,6 +76,7 @@ pub struct Plan {
     pub(crate) basis: Basis,
     pub(crate) layout: PixelLayout,
     pub(crate) mask: Mask,
+    pub(crate) anchors: Arc<[Placed]>,
     pub(crate) method: Method,
 }
 
@@ -97,9 +104,19 @@ impl Plan {
         self.basis.template()
     }
 
-    /// The rectangles to blank.
+    /// The rectangles to blank: the template's own, or as many as cover exactly what is outside of the shapes it keeps.
     pub fn regions(&self) -> &[Rect] {
         self.mask.rects()
+    }
+
+    /// The pixels to blank.
+    pub fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// How many anchors every frame must have.
+    pub fn anchors(&self) -> usize {
+        self.anchors.len()
     }
 
     /// The codec.
@@ -143,43 +160,51 @@ fn consider(
     if facts.syntax == Syntax::Other {
         return Err(Hold::UnsupportedTransferSyntax); // Video among others, whose layouts are not looked at.
     }
-    let layout = PixelLayout::of(ds);
-    let (basis, mask) = match &layout {
-        Ok(layout) => match templates.find(&facts, layout) {
-            Match::Tie => return Err(Hold::AmbiguousTemplate),
-            Match::One(template) if template.verified().is_none() => {
-                return Err(Hold::UnverifiedTemplate { template: template.id().to_owned() });
+    let layout = PixelLayout::of(ds)?;
+    let (basis, mask, anchors) = match templates.find(&facts, &layout) {
+        Match::Tie => return Err(Hold::AmbiguousTemplate),
+        Match::One(template) if template.verified().is_none() => {
+            return Err(Hold::UnverifiedTemplate { template: template.id().to_owned() });
+        }
+        Match::One(template) => {
+            let mask = template.mask_for(&facts).map_err(|Inconsistent| Hold::TemplateMismatch)?;
+            if mask.is_empty() {
+                return Err(Hold::TemplateMismatch);
             }
-            Match::One(template) => {
-                (Basis::Template(template.id().to_owned()), template.mask().ok_or(Hold::Inconsistent)?)
-            }
-            Match::None => match never_burnt_in.rule(&facts, layout.photometric) {
-                Some(rule) => (Basis::NeverBurntIn(rule.to_owned()), Mask::default()),
-                None => return Err(Hold::NoTemplate),
-            },
+            (Basis::Template(template.id().to_owned()), mask, Arc::clone(template.placed()))
+        }
+        Match::None => match never_burnt_in.rule(&facts, layout.photometric) {
+            Some(rule) => (Basis::NeverBurntIn(rule.to_owned()), Mask::default(), Arc::default()),
+            None => return Err(Hold::NoTemplate),
         },
-        Err(Inconsistent) => return Err(Hold::Inconsistent),
     };
-    let layout = layout?;
     let value = &ds.get(tags::PIXEL_DATA).ok_or(Hold::Inconsistent)?.value;
     // Whether cells of more than 16 bit are swapped as words or as a whole is not agreed on among writers.
     if transfer_syntax_uid == BIG_ENDIAN && layout.bits_allocated > 16 {
         return Err(Hold::UnsupportedTransferSyntax);
     }
+    let plan = |mask, method| {
+        Ok(Decision::Redact(Plan { basis: basis.clone(), layout, mask, anchors: Arc::clone(&anchors), method }))
+    };
     match (facts.syntax, value) {
-        (Syntax::Native, Value::Bytes(_) | Value::Span { .. }) => native(value, layout, basis, mask),
+        (Syntax::Native, Value::Bytes(_) | Value::Span { .. }) => {
+            if native_is_clear(value, &layout, &mask)? {
+                return Ok(Decision::Clear(PixelClearance::new(basis.clone(), layout.frames, Vec::new(), value)));
+            }
+            plan(mask, Method::Native)
+        }
         (Syntax::JpegBaseline | Syntax::JpegExtended, Value::Fragments { fragments, .. }) => {
             if fragments.is_empty() || matches!(layout.photometric, Photometric::Palette) {
                 return Err(Hold::Inconsistent);
             }
-            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Jpeg }))
+            plan(mask, Method::Jpeg)
         }
-        // Where something is to be blanked it is held.
-        (Syntax::JpegProgressive, Value::Fragments { fragments, .. }) if mask.is_empty() => {
+        // Where something is to be blanked or looked for it is held.
+        (Syntax::JpegProgressive, Value::Fragments { fragments, .. }) if mask.is_empty() && anchors.is_empty() => {
             if fragments.is_empty() || layout.samples != 1 || layout.photometric == Photometric::Palette {
                 return Err(Hold::Inconsistent);
             }
-            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::StripProgressiveJpeg }))
+            plan(mask, Method::StripProgressiveJpeg)
         }
         (Syntax::Jpeg2000Lossless | Syntax::Jpeg2000, Value::Fragments { fragments, .. }) => {
             if fragments.is_empty() || !jpeg_2000::is_supported(&layout) {
@@ -187,7 +212,7 @@ fn consider(
             }
             let lossless = facts.syntax == Syntax::Jpeg2000Lossless;
             let mask = if lossless { mask } else { mask.grown(jpeg_2000::MARGIN_PX, layout.rows, layout.columns) };
-            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::FromJpeg2000 { lossless } }))
+            plan(mask, Method::FromJpeg2000 { lossless })
         }
         (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
         (syntax, Value::Fragments { fragments, .. }) => {
@@ -196,13 +221,14 @@ fn consider(
             if fragments.is_empty() || !codec.is_supported(&layout) || packed && !mask.is_empty() {
                 return Err(Hold::Inconsistent);
             }
-            Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Frames(codec) }))
+            plan(mask, Method::Frames(codec))
         }
         _ => Err(Hold::Inconsistent),
     }
 }
 
-fn native(value: &Value, layout: PixelLayout, basis: Basis, mask: Mask) -> Result<Decision, Hold> {
+/// True when native pixels may stand as they are; an error when they do not fit the attributes, or cannot be worked on.
+fn native_is_clear(value: &Value, layout: &PixelLayout, mask: &Mask) -> Result<bool, Hold> {
     let length = layout.native_length().ok_or(Hold::Inconsistent)?;
     let stands = match value {
         Value::Bytes(bytes) => bytes.len() as u64,
@@ -213,12 +239,9 @@ fn native(value: &Value, layout: PixelLayout, basis: Basis, mask: Mask) -> Resul
         return Err(Hold::Inconsistent);
     }
     if mask.is_empty() && !layout.has_unused_bits() {
-        return Ok(Decision::Clear(PixelClearance::new(basis, layout.frames, Vec::new(), value)));
+        return Ok(true);
     }
-    if !native::is_supported(&layout) {
-        return Err(Hold::Inconsistent);
-    }
-    Ok(Decision::Redact(Plan { basis, layout, mask, method: Method::Native }))
+    if native::is_supported(layout) { Ok(false) } else { Err(Hold::Inconsistent) }
 }
 
 #[cfg(test)]

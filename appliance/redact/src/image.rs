@@ -1,6 +1,10 @@
 //! What the attributes say about an image: the facts that templates match on, and the layout of its pixels.
 
-use crate::syntax::Syntax;
+use crate::{
+    mask::Rect,
+    syntax::Syntax,
+    ultrasound::{self, UltrasoundRegion},
+};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use gift_deidentify::dataset::{DataSet, Value};
@@ -46,6 +50,8 @@ pub(crate) struct Facts<'a> {
     /// The scanner says that there is burnt-in text; only YES is believed.
     pub(crate) says_burnt_in: bool,
     pub(crate) conversion_type: bool,
+    /// Sequence of Ultrasound Regions (0018,6011); empty without it.
+    pub(crate) ultrasound_regions: Result<Vec<UltrasoundRegion>, Inconsistent>,
 }
 
 impl<'a> Facts<'a> {
@@ -62,6 +68,7 @@ impl<'a> Facts<'a> {
             says_burnt_in: ds.contains(tags::BURNED_IN_ANNOTATION)
                 && text(ds, tags::BURNED_IN_ANNOTATION).is_none_or(|s| !matches!(s, "" | "NO")),
             conversion_type: ds.contains(tags::CONVERSION_TYPE),
+            ultrasound_regions: ultrasound::regions(ds),
         })
     }
 }
@@ -221,6 +228,11 @@ impl PixelLayout {
         let samples = if self.photometric == Photometric::YbrFull422 { 2 } else { u64::from(self.samples) };
         let bits = u64::from(self.rows) * u64::from(self.columns) * samples * u64::from(self.bits_allocated);
         bits.checked_mul(u64::from(self.frames)).map(|bits| bits.div_ceil(8))
+    }
+
+    /// The whole image.
+    pub(crate) fn rect(&self) -> Rect {
+        Rect { x0: 0, y0: 0, x1: self.columns.into(), y1: self.rows.into() }
     }
 
     /// True when bits of a sample are outside Bits Stored, where an overlay could hide (PS3.5 8.1.1).

@@ -8,6 +8,7 @@
 //! are handed in, no clock, no log. Errors and fingerprints hold no attribute value outside closed lists.
 
 mod allowlist;
+mod anchor;
 mod apply;
 mod clearance;
 mod codec;
@@ -22,12 +23,15 @@ mod mask;
 mod native;
 mod palette;
 mod picture;
+mod shape;
 mod syntax;
 mod template;
 #[cfg(test)]
 mod testing;
+mod ultrasound;
 
 pub use allowlist::NeverBurntIn;
+pub use anchor::{Anchor, AnchorError, Dark};
 pub use apply::{RedactError, Redacting, Scratch, apply};
 pub use clearance::PixelClearance;
 pub use codec::{CodecError, FrameCodec};
@@ -37,5 +41,7 @@ pub use fingerprint::{Fingerprint, MAX_REGIONS, Term, Token, Vocabulary};
 pub use image::{Inconsistent, Photometric, PixelLayout};
 pub use mask::{Mask, Rect, Region, RegionError};
 pub use picture::{Picture, Unseen};
+pub use shape::{Fan, Shape, ShapeError};
 pub use syntax::Syntax;
 pub use template::{Conditions, Match, Template, TemplateError, Templates, Verified};
+pub use ultrasound::UltrasoundRegion;

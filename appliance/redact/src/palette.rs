@@ -1,69 +1,98 @@
-//! The darkest entry of a palette (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.9), which blanked pixels of PALETTE COLOR take.
+//! The darkest entry of a palette (PS3.3 C.7.6.3.1.5, C.7.6.3.1.6, C.7.9), which blanked pixels of PALETTE COLOR take, and how light
+//! each entry is, for anchors.
 
-use crate::{RedactError, apply::read, fragments::length, image::PixelLayout};
+use crate::{
+    RedactError,
+    anchor::{of_rgb, scaled},
+    apply::read,
+    fragments::length,
+    image::PixelLayout,
+};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 use gift_deidentify::dataset::{DataSet, Source, Value};
+
+/// Descriptor, data and segmented data of each colour.
+const CHANNELS: [[Tag; 3]; 3] = [
+    [
+        tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+        tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+    ],
+    [
+        tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+        tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+    ],
+    [
+        tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
+        tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+        tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
+    ],
+];
+
+/// The three tables of a palette, of equal size.
+struct Palette {
+    /// Pixel value of the first entry.
+    first: i64,
+    channels: [Table; 3],
+}
+
+impl Palette {
+    fn of(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) -> Result<Self, RedactError> {
+        let [red, green, blue] = CHANNELS.map(|channel| table(ds, channel, input));
+        let channels = [red?, green?, blue?];
+        let alike = |t: &Table| (t.first, t.values.len()) == (channels[0].first, channels[0].values.len());
+        if !channels.iter().all(alike) {
+            return Err(RedactError::Inconsistent);
+        }
+        let first = channels[0].first;
+        Ok(Self { first: if layout.signed { i64::from(first as i16) } else { i64::from(first) }, channels })
+    }
+
+    /// Red, green and blue of each entry.
+    fn entries(&self) -> impl Iterator<Item = [u32; 3]> {
+        let [red, green, blue] = &self.channels;
+        red.values.iter().zip(&green.values).zip(&blue.values).map(|((r, g), b)| [*r, *g, *b])
+    }
+}
 
 /// Pixel value of the entry with the least sum of red, green and blue.
 ///
 /// # Errors
 /// [`RedactError::Inconsistent`] for tables that are absent, too short, or not reachable by a pixel.
 pub(crate) fn darkest(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) -> Result<u32, RedactError> {
-    let (start, sums) = sums(ds, layout, input)?;
+    let palette = Palette::of(ds, layout, input)?;
     let range = 1i64 << layout.bits_stored;
     let (least, greatest) = if layout.signed { (-range / 2, range / 2 - 1) } else { (0, range - 1) };
-    (start..)
-        .zip(sums)
+    (palette.first..)
+        .zip(palette.entries().map(|[r, g, b]| r + g + b))
         .filter(|(value, _)| (least..=greatest).contains(value))
         .min_by_key(|&(_, sum)| sum)
         .map(|(value, _)| (value & (range - 1)) as u32)
         .ok_or(RedactError::Inconsistent)
 }
 
-/// First pixel value mapped, and the sums of red, green and blue of the entries from there on.
+/// Pixel value of the first entry, and the luma of each, as anchors count it.
 ///
 /// # Errors
-/// [`RedactError::Inconsistent`] for tables that are absent, too short, or of different lengths.
-pub(crate) fn sums(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) -> Result<(i64, Vec<u32>), RedactError> {
-    let channels = [
-        [
-            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-            tags::SEGMENTED_RED_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        ],
-        [
-            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-            tags::SEGMENTED_GREEN_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        ],
-        [
-            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DESCRIPTOR,
-            tags::BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-            tags::SEGMENTED_BLUE_PALETTE_COLOR_LOOKUP_TABLE_DATA,
-        ],
-    ];
-    let mut sums: Vec<u32> = Vec::new();
-    let mut first = None;
-    for channel in channels {
-        let (entries, start, values) = table(ds, channel, input)?;
-        if first.is_some_and(|f| f != (entries, start)) {
-            return Err(RedactError::Inconsistent);
-        }
-        first = Some((entries, start));
-        sums.resize(entries, 0);
-        sums.iter_mut().zip(values).for_each(|(sum, v)| *sum += v);
-    }
-    let (_, start) = first.ok_or(RedactError::Inconsistent)?;
-    Ok((if layout.signed { i64::from(start as i16) } else { i64::from(start) }, sums))
+/// As [`darkest`].
+pub(crate) fn luma(ds: &DataSet, layout: &PixelLayout, input: &dyn Source) -> Result<(i64, Vec<u16>), RedactError> {
+    let palette = Palette::of(ds, layout, input)?;
+    let bits = [0, 1, 2].map(|c: usize| palette.channels[c].bits);
+    let of = |[r, g, b]: [u32; 3]| of_rgb([scaled(r, bits[0]), scaled(g, bits[1]), scaled(b, bits[2])]);
+    Ok((palette.first, palette.entries().map(of).collect()))
 }
 
-/// Number of entries, first pixel value mapped, and the entries.
-fn table(
-    ds: &DataSet,
-    [descriptor, plain, segmented]: [Tag; 3],
-    input: &dyn Source,
-) -> Result<(usize, u16, Vec<u32>), RedactError> {
+/// One colour's entries.
+struct Table {
+    first: u16,
+    /// Of each entry: 8 or 16.
+    bits: u32,
+    values: Vec<u32>,
+}
+
+fn table(ds: &DataSet, [descriptor, plain, segmented]: [Tag; 3], input: &dyn Source) -> Result<Table, RedactError> {
     const BAD: RedactError = RedactError::Inconsistent;
     let descriptor = ds.get(descriptor).and_then(|e| e.value.bytes()).ok_or(BAD)?;
     let &[n0, n1, f0, f1, b0, b1] = descriptor else { return Err(BAD) };
@@ -100,7 +129,9 @@ fn table(
         let bytes = usize::try_from(length(value)?).ok().filter(|&n| n <= entries * 4 * width + 2).ok_or(BAD)?;
         expand(&words(value, bytes / width, width)?, width, entries).ok_or(BAD)?
     };
-    Ok((entries, u16::from_le_bytes([f0, f1]), values))
+    // An entry beyond its bits is as good as white.
+    let values = values.into_iter().map(|v| v.min((1 << bits) - 1)).collect();
+    Ok(Table { first: u16::from_le_bytes([f0, f1]), bits: u32::from(bits), values })
 }
 
 /// Expands segments (PS3.3 C.7.9.2) to exactly `entries` values.

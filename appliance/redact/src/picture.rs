@@ -5,14 +5,13 @@
 
 use crate::{
     PixelLayout, RedactError,
+    anchor::Pixels,
     apply::{
         encapsulated::{Frames, expected},
         read,
     },
     codec::FrameCodec,
-    image::Photometric,
-    jpeg::{self, Colour},
-    palette,
+    jpeg,
     syntax::{BIG_ENDIAN, Syntax},
 };
 use dicom_dictionary_std::tags;
@@ -77,17 +76,13 @@ impl Picture {
         if pixels > most_pixels {
             return Err(Unseen::TooLarge);
         }
-        let value = &ds.get(tags::PIXEL_DATA).ok_or(Unseen::Unsupported)?.value;
         let wanted = (MOST_SAMPLES / pixels).clamp(1, MOST_FRAMES).min(u64::from(layout.frames));
-        let mut film = Film::of(ds, transfer_syntax_uid, &layout, value, input)?;
+        let mut film = Film::of(ds, transfer_syntax_uid, layout, input)?;
         let frames: Vec<Vec<u16>> = (0..wanted)
             // The middle of each of as many equal parts.
             .map(|n| film.frame(((2 * n + 1) * u64::from(layout.frames) / (2 * wanted)) as usize))
             .collect::<Result<_, _>>()?;
-        let mut grey = windowed(&median(frames));
-        if layout.photometric == Photometric::Monochrome1 {
-            grey.iter_mut().for_each(|v| *v = !*v);
-        }
+        let grey = windowed(&median(frames));
         let (rows, columns) = (usize::from(layout.rows), usize::from(layout.columns));
         let picture = Self { columns, rows, grey };
         Ok(if rows < FEW_ROWS { picture.doubled() } else { picture.softened() })
@@ -142,141 +137,69 @@ impl Picture {
     }
 }
 
-/// Single frames as grey values, the sign taken away by an offset.
+/// Single frames, as their luma.
 struct Film<'a> {
     layout: PixelLayout,
     value: &'a Value,
     input: &'a dyn Source,
-    /// Of encapsulated pixels.
-    frames: Option<(Coded, Frames<'a>)>,
-    /// First pixel value mapped, and the entries' lightness.
-    palette: Option<(i64, Vec<u32>)>,
+    coded: Coded<'a>,
     bytes: Vec<u8>,
     stream: Vec<u8>,
 }
 
-#[derive(Clone, Copy)]
-enum Coded {
-    Jpeg { rgb: bool },
-    Frame(FrameCodec),
+enum Coded<'a> {
+    Native(Pixels),
+    Jpeg(Frames<'a>),
+    Frame(FrameCodec, Frames<'a>, Pixels),
 }
 
 impl<'a> Film<'a> {
     fn of(
-        ds: &DataSet,
+        ds: &'a DataSet,
         transfer_syntax_uid: &str,
-        layout: &PixelLayout,
-        value: &'a Value,
+        mut layout: PixelLayout,
         input: &'a dyn Source,
     ) -> Result<Self, Unseen> {
-        let syntax = Syntax::of(transfer_syntax_uid);
-        let mut layout = *layout;
-        if ![8, 16, 32].contains(&layout.bits_allocated) || transfer_syntax_uid == BIG_ENDIAN {
+        let value = &ds.get(tags::PIXEL_DATA).ok_or(Unseen::Unsupported)?.value;
+        if transfer_syntax_uid == BIG_ENDIAN {
             return Err(Unseen::Unsupported);
         }
-        let coded = match syntax {
-            Syntax::Native => None,
+        let coded = match Syntax::of(transfer_syntax_uid) {
+            Syntax::Native => Coded::Native(Pixels::of(&layout, ds, input)?),
             Syntax::JpegBaseline | Syntax::JpegExtended => {
-                Some((Coded::Jpeg { rgb: expected(&layout).colour == Colour::Rgb }, Some([0xFF, 0xD8])))
+                Coded::Jpeg(Frames::of(&layout, ds, value, Some([0xFF, 0xD8]), input)?)
             }
             other => {
                 let codec = FrameCodec::of(other).filter(|c| c.is_supported(&layout)).ok_or(Unseen::Unsupported)?;
+                let frames = Frames::of(&layout, ds, value, codec.start(), input)?;
                 // A decoded frame is pixel by pixel.
                 layout.planar = false;
-                Some((Coded::Frame(codec), codec.start()))
+                Coded::Frame(codec, frames, Pixels::of(&layout, ds, input)?)
             }
         };
-        let frames = match coded {
-            Some((coded, start)) => Some((coded, Frames::of(&layout, ds, value, start, input)?)),
-            None => None,
-        };
-        let palette = match layout.photometric {
-            Photometric::Palette => Some(palette::sums(ds, &layout, input)?),
-            Photometric::YbrRct | Photometric::YbrIct => return Err(Unseen::Unsupported),
-            _ => None,
-        };
-        Ok(Self { layout, value, input, frames, palette, bytes: Vec::new(), stream: Vec::new() })
+        Ok(Self { layout, value, input, coded, bytes: Vec::new(), stream: Vec::new() })
     }
 
-    /// The grey values of frame `index`, from 0.
+    /// The luma of frame `index`, from 0.
     fn frame(&mut self, index: usize) -> Result<Vec<u16>, Unseen> {
-        let layout = self.layout;
-        match &self.frames {
-            None => {
-                let length = PixelLayout { frames: 1, ..layout }.native_length().ok_or(Unseen::Unsupported)?;
-                self.bytes.resize(usize::try_from(length).map_err(|_| Unseen::TooLarge)?, 0);
-                read(self.value, length * index as u64, &mut self.bytes, self.input)?;
+        let Self { layout, value, input, coded, bytes, stream } = self;
+        match coded {
+            Coded::Native(pixels) => {
+                let length = PixelLayout { frames: 1, ..*layout }.native_length().ok_or(Unseen::Unsupported)?;
+                bytes.resize(usize::try_from(length).map_err(|_| Unseen::TooLarge)?, 0);
+                read(value, length * index as u64, bytes, *input)?;
+                Ok(pixels.frame_luma(bytes)?)
             }
-            Some((coded, frames)) => {
-                frames.read(index, &mut self.stream)?;
-                match coded {
-                    Coded::Jpeg { rgb } => {
-                        return jpeg::grey::decode(&self.stream, (layout.rows, layout.columns), *rgb)
-                            .map_err(|_| Unseen::Unsupported);
-                    }
-                    Coded::Frame(codec) => {
-                        codec.decode(&self.stream, &layout, &mut self.bytes).map_err(|_| Unseen::Unsupported)?;
-                    }
-                }
+            Coded::Jpeg(frames) => {
+                frames.read(index, stream)?;
+                let whole = jpeg::luma(stream, &expected(layout), &[layout.rect()]).map_err(|_| Unseen::Unsupported)?;
+                whole.into_iter().next().ok_or(Unseen::Unsupported)
             }
-        }
-        let grey = self.grey();
-        let pixels = usize::from(layout.rows) * usize::from(layout.columns);
-        if grey.len() == pixels { Ok(grey) } else { Err(Unseen::Unsupported) }
-    }
-
-    /// The samples of one frame as grey values of at most 16 bit.
-    fn grey(&self) -> Vec<u16> {
-        let layout = &self.layout;
-        let width = usize::from(layout.bits_allocated / 8);
-        let low = layout.high_bit + 1 - layout.bits_stored;
-        let mask = u32::MAX >> (32 - u32::from(layout.bits_stored));
-        let sign = if layout.signed { 1 << (layout.bits_stored - 1) } else { 0 };
-        let above = layout.bits_stored.saturating_sub(16);
-        let value = |sample: &[u8]| {
-            let raw = sample.iter().rev().fold(0, |sum, byte| sum << 8 | u32::from(*byte));
-            (raw >> low & mask) ^ sign
-        };
-        let short = |value: u32| (value >> above) as u16;
-        let mix =
-            |[r, g, b]: [u32; 3]| short(((u64::from(r) * 77 + u64::from(g) * 150 + u64::from(b) * 29) >> 8) as u32);
-        let samples = |bytes: &[u8]| bytes.chunks_exact(width).map(value).collect::<Vec<u32>>();
-        match layout.photometric {
-            Photometric::Palette => {
-                let Some((start, sums)) = &self.palette else { return Vec::new() };
-                let most = sums.iter().max().copied().unwrap_or(0).max(1);
-                let entry = |sample: u32| {
-                    // With the sign that `value` turned into an offset.
-                    let number = i64::from(sample) - i64::from(sign) - start;
-                    let number = usize::try_from(number).unwrap_or(0).min(sums.len().saturating_sub(1));
-                    (u64::from(sums.get(number).copied().unwrap_or(0)) * 255 / u64::from(most)) as u16
-                };
-                self.bytes.chunks_exact(width).map(|sample| entry(value(sample))).collect()
+            Coded::Frame(codec, frames, pixels) => {
+                frames.read(index, stream)?;
+                codec.decode(stream, layout, bytes).map_err(|_| Unseen::Unsupported)?;
+                Ok(pixels.frame_luma(bytes)?)
             }
-            // Two luma samples, then two of colour (PS3.3 C.7.6.3.1.2).
-            Photometric::YbrFull422 => self
-                .bytes
-                .chunks_exact(4 * width)
-                .flat_map(|unit| [0, 1].map(|n| short(value(&unit[n * width..(n + 1) * width]))))
-                .collect(),
-            _ if layout.samples == 1 => self.bytes.chunks_exact(width).map(|sample| short(value(sample))).collect(),
-            photometric if layout.planar => {
-                let plane = self.bytes.len() / 3;
-                let planes: Vec<Vec<u32>> = self.bytes.chunks_exact(plane.max(1)).take(3).map(samples).collect();
-                let [a, b, c] = planes.as_slice() else { return Vec::new() };
-                match photometric {
-                    Photometric::Rgb => a.iter().zip(b).zip(c).map(|((a, b), c)| mix([*a, *b, *c])).collect(),
-                    _ => a.iter().map(|y| short(*y)).collect(),
-                }
-            }
-            photometric => self
-                .bytes
-                .chunks_exact(3 * width)
-                .map(|pixel| match photometric {
-                    Photometric::Rgb => mix([0, 1, 2].map(|n| value(&pixel[n * width..(n + 1) * width]))),
-                    _ => short(value(&pixel[..width])),
-                })
-                .collect(),
         }
     }
 }

@@ -49,10 +49,17 @@ impl Syntax {
         "1.2.840.10008.1.2.8.1",
     ];
 
+    /// Those that do not encapsulate.
+    pub(crate) const NATIVE_UIDS: [&str; 4] =
+        ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", BIG_ENDIAN];
+
+    /// JPEG-LS lossless, which shares its codec with the near-lossless one.
+    pub(crate) const JPEG_LS_LOSSLESS: &str = "1.2.840.10008.1.2.4.80";
+
     /// By UID; unknown ones are [`Syntax::Other`].
     pub fn of(uid: &str) -> Self {
         match uid {
-            "1.2.840.10008.1.2" | "1.2.840.10008.1.2.1" | "1.2.840.10008.1.2.1.99" | BIG_ENDIAN => Self::Native,
+            uid if Self::NATIVE_UIDS.contains(&uid) => Self::Native,
             "1.2.840.10008.1.2.4.50" => Self::JpegBaseline,
             "1.2.840.10008.1.2.4.51" => Self::JpegExtended,
             "1.2.840.10008.1.2.4.53" | "1.2.840.10008.1.2.4.55" => Self::JpegProgressive,

@@ -32,7 +32,7 @@ words! {
         UnverifiedTemplate => "unverified-template",
         /// Several equally specific templates match.
         AmbiguousTemplate => "ambiguous-template",
-        /// The image is not laid out as the template expects (an anchor failed).
+        /// The image is not laid out as the template expects: an anchor failed, or it has not the ultrasound regions it needs.
         TemplateMismatch => "template-mismatch",
         /// Needs redaction, but this transfer syntax cannot be redacted here.
         UnsupportedTransferSyntax => "unsupported-transfer-syntax",

@@ -109,6 +109,10 @@ pub struct DeidStatus {
     pub second_looks_total: u64,
     /// Released objects that it was to look at and could not: their pixels are of a form or size it does not read, or it failed.
     pub second_looks_missed_total: u64,
+    /// Serial of the signed policy bundle in force; 0 for the image's own policy.
+    pub policy_serial: u64,
+    /// Policy bundles that arrived and were refused.
+    pub bundles_refused_total: u64,
 }
 
 /// How uplink last found the hub.

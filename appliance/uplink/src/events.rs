@@ -42,6 +42,11 @@ pub(crate) fn hub_link(link: HubLink) {
     }
 }
 
+/// A policy bundle of the hub lies in deid's drop.
+pub(crate) fn policy_handed_over(bytes: usize) {
+    tracing::info!(bytes, "policy bundle handed over");
+}
+
 /// One attempt failed.
 pub(crate) fn attempt_failed(key: Key, reason: UploadFailure, status: Option<u16>) {
     tracing::debug!(object = %key, %reason, status, "upload attempt failed");

@@ -4,9 +4,10 @@
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use gift_wire::{
-    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, Manifest, RECEIPT_HEADER, Receipt, STOW_PATH, WIRE_VERSION,
+    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, MAX_BUNDLE_BYTES, Manifest, POLICY_PATH, RECEIPT_HEADER,
+    Receipt, STOW_PATH, WIRE_VERSION,
 };
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Response};
 use rustls::{ClientConfig, RootCertStore, client::ResolvesClientCert, sign::CertifiedKey, version::TLS13};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
@@ -35,6 +36,7 @@ pub(crate) struct Hub {
     enrol_url: String,
     health_url: String,
     store_url: String,
+    policy_url: String,
     timeouts: Timeouts,
 }
 
@@ -117,6 +119,7 @@ impl Hub {
             enrol_url: settings.hub_path(ENROL_PATH),
             health_url: settings.hub_path(HEALTH_PATH),
             store_url: settings.hub_path(STOW_PATH),
+            policy_url: settings.hub_path(POLICY_PATH),
             timeouts,
         })
     }
@@ -128,7 +131,7 @@ impl Hub {
     pub(crate) async fn enrol(&self, request: &EnrolRequest) -> Result<EnrolResponse, AttemptError> {
         let answer = self.post_json(&self.enrol_url, serde_json::to_vec(request).unwrap_or_default()).await?;
         let status = answer.status();
-        let body = self.within_answer_time(read_limited(answer)).await??;
+        let body = self.within_answer_time(read_limited(answer, MAX_ANSWER_BYTES)).await??;
         let response: Option<EnrolResponse> = serde_json::from_slice(&body).ok();
         let known = response.filter(|response| response.version == WIRE_VERSION);
         known.ok_or(AttemptError::Busy { status: status.as_u16(), retry_after: None })
@@ -142,6 +145,32 @@ impl Hub {
         let answer = self.post_json(&self.health_url, report).await?;
         drain(answer).await;
         Ok(())
+    }
+
+    /// The newest signed policy bundle with its entity tag, unless it is the one of `tag`, or there is none.
+    ///
+    /// # Errors
+    /// See [`AttemptError`].
+    pub(crate) async fn policy(&self, tag: Option<&str>) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
+        let mut request = self.client.get(&self.policy_url);
+        if let Some(tag) = tag {
+            request = request.header(header::IF_NONE_MATCH, tag);
+        }
+        let answer = self.within_answer_time(request.send()).await?.map_err(|error| failure::of_error(&error))?;
+        let status = answer.status();
+        if matches!(status, StatusCode::NOT_FOUND | StatusCode::NOT_MODIFIED) {
+            drain(answer).await;
+            return Ok(None);
+        }
+        if !status.is_success() {
+            return Err(failure::of_status(status, answer.headers()));
+        }
+        // It is written to a file of ours and sent back: only what an entity tag may be, and not long.
+        let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.len() <= 128);
+        let tag = tag.ok_or(AttemptError::Busy { status: status.as_u16(), retry_after: None })?.to_owned();
+        // As many bytes as a slow line may take a while for: what stalls is given up by the connection's own timers.
+        let bytes = read_limited(answer, MAX_BUNDLE_BYTES).await?;
+        Ok(Some((tag, bytes)))
     }
 
     /// Sends one object; `file` stands at its start. The receipt matches the manifest.
@@ -200,10 +229,10 @@ impl Hub {
     }
 }
 
-async fn read_limited(mut answer: Response) -> Result<Vec<u8>, AttemptError> {
+async fn read_limited(mut answer: Response, most: usize) -> Result<Vec<u8>, AttemptError> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| failure::of_error(&error))? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
+        if body.len() + chunk.len() > most {
             return Err(AttemptError::Busy { status: answer.status().as_u16(), retry_after: None });
         }
         body.extend_from_slice(&chunk);
@@ -213,5 +242,5 @@ async fn read_limited(mut answer: Response) -> Result<Vec<u8>, AttemptError> {
 
 /// Reads what is left of an answer, within bounds; what it says does not matter.
 async fn drain(answer: Response) {
-    let _ = time::timeout(DRAIN, read_limited(answer)).await;
+    let _ = time::timeout(DRAIN, read_limited(answer, MAX_ANSWER_BYTES)).await;
 }

@@ -25,6 +25,7 @@ mod key;
 mod lanes;
 mod ledger;
 mod outbox;
+mod policy;
 mod process;
 mod pulse;
 mod queue_file;

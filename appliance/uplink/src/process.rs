@@ -30,6 +30,7 @@ use crate::{
     identity::IdentityStore,
     ledger::Ledger,
     outbox::{self, Outbox},
+    policy::PolicyCarrier,
     pulse::Pulse,
     reconcile::reconcile,
     report_slot::ReportSlot,
@@ -82,6 +83,7 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     };
     let identity = IdentityStore::open(&house.identity())?;
     let (enroller, hub) = Enroller::open(settings.clone(), identity, board.clone())?;
+    let carrier = PolicyCarrier::open(&settings, hub.clone())?;
     let pulse = courier_pulse.clone();
     let courier = Courier {
         settings: settings.clone(),
@@ -102,7 +104,12 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
         told_failure: false,
     };
     let publishing = tokio::spawn(publisher.run(stopped.clone()));
-    let enrolling = tokio::spawn(enroller.run());
+    let enrolling = tokio::spawn(async move {
+        match carrier {
+            Some(carrier) => tokio::select! { ended = enroller.run() => ended, ended = carrier.run() => ended },
+            None => enroller.run().await,
+        }
+    });
     let outbox_thread = outbox.start();
     let couriering = tokio::spawn(courier.run(found, stopped));
 

@@ -45,6 +45,9 @@ pub(crate) struct Settings {
     /// Rows of finished uploads kept in the ledger.
     #[serde(default = "ten_thousand")]
     pub(crate) receipts_kept: u64,
+    /// Where signed policy bundles go; without this none is fetched.
+    #[serde(default)]
+    pub(crate) policy: Option<PolicyDrop>,
     /// When to try again.
     #[serde(default)]
     pub(crate) retry: Retry,
@@ -61,6 +64,19 @@ pub(crate) enum Writer {
     Uid(u32),
     /// User name, resolved at start.
     Name(String),
+}
+
+/// deid's drop for signed policy bundles.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct PolicyDrop {
+    /// The uplink's staging directory, on the inbox's mount.
+    pub(crate) staging: PathBuf,
+    /// The drop directory of deid.
+    pub(crate) inbox: PathBuf,
+    /// How often the hub is asked.
+    #[serde(default = "five_minutes")]
+    pub(crate) interval_seconds: u64,
 }
 
 /// When to try again, ms.
@@ -116,6 +132,9 @@ fn one_mebibyte() -> u64 {
 fn five_seconds() -> u64 {
     5_000
 }
+fn five_minutes() -> u64 {
+    300
+}
 fn ten_thousand() -> u64 {
     10_000
 }
@@ -170,6 +189,9 @@ impl Settings {
         }
         if !(1..=64).contains(&self.concurrency) {
             return Err(SettingsFault::Range("concurrency"));
+        }
+        if self.policy.as_ref().is_some_and(|policy| policy.interval_seconds == 0) {
+            return Err(SettingsFault::Range("policy.interval-seconds"));
         }
         if self.retry.first_ms == 0 || self.retry.longest_ms < self.retry.first_ms {
             return Err(SettingsFault::Range("retry"));
@@ -254,7 +276,8 @@ mod tests {
             })
             .collect();
         assert!(text.contains("\n[retry]\n") && text.contains("\nconcurrency = 4\n"), "{text}");
-        let switched_on = parse(&text).unwrap();
+        let mut switched_on = parse(&text).unwrap();
+        assert_eq!(switched_on.policy.take().unwrap().interval_seconds, five_minutes());
         assert_eq!(format!("{plain:?}"), format!("{switched_on:?}"));
     }
 

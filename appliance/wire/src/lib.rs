@@ -6,10 +6,12 @@
 //! The box forgets an object only against a receipt that [`Receipt::matches`] its manifest.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bundle;
 mod enrolment;
 mod manifest;
 mod report;
 
+pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, SignedBundle};
 pub use enrolment::{EnrolRequest, EnrolResponse};
 pub use gift_status as status;
 pub use manifest::{Certificate, Linkage, Manifest, ManifestError, ObjectId, Receipt, ReleaseItem, Sha256Hex};
@@ -24,6 +26,9 @@ pub const ENROL_PATH: &str = "/box/v1/enrol";
 pub const STOW_PATH: &str = "/box/v1/studies";
 /// Path of the health report.
 pub const HEALTH_PATH: &str = "/box/v1/health";
+
+/// Path of the newest signed policy bundle; its entity tag changes with every bundle.
+pub const POLICY_PATH: &str = "/box/v1/policy";
 
 /// Part header that carries the [`Manifest`] (base64url of its JSON, no padding).
 pub const MANIFEST_HEADER: &str = "gift-manifest";

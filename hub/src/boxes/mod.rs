@@ -1,9 +1,10 @@
 //! What boxes may ask: enrolment (with a one-time token), and with a good device certificate storing objects, reporting
-//! health, renewing.
+//! health, renewing, the newest signed policy.
 
 pub mod enrol;
 pub mod health;
 pub mod multipart;
+pub mod policy;
 pub mod stow;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use axum::{
     extract::{DefaultBodyLimit, FromRequestParts},
     http::{StatusCode, request::Parts},
     middleware,
-    routing::post,
+    routing::{get, post},
 };
 
 use crate::{
@@ -36,6 +37,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route(gift_wire::ENROL_PATH, post(enrol::enrol).layer(DefaultBodyLimit::max(MAX_ENROL_BYTES)))
         .route(gift_wire::HEALTH_PATH, post(health::report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
+        .route(gift_wire::POLICY_PATH, get(policy::newest))
         .route(gift_wire::STOW_PATH, post(stow::store).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed") })

@@ -49,6 +49,8 @@ pub enum Action {
     UserAdded,
     /// A user's password was set again.
     PasswordSet,
+    /// A signed policy bundle was put up for the boxes.
+    PolicyAdded,
 }
 
 impl Action {
@@ -68,6 +70,7 @@ impl Action {
             Self::Isolate => "isolate",
             Self::UserAdded => "user-added",
             Self::PasswordSet => "password-set",
+            Self::PolicyAdded => "policy-added",
         }
     }
 }

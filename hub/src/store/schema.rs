@@ -11,7 +11,7 @@ use crate::error::{Doing as _, HubError};
 const MIN_SQLITE: i32 = 3_051_003;
 
 /// Version of the schema below, kept in `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = r"
 CREATE TABLE boxes(
@@ -78,6 +78,11 @@ CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
 ";
 
+/// What version 2 added: signed policy bundles, of which the newest is given to boxes.
+const POLICY: &str = r"
+CREATE TABLE policy(serial INTEGER PRIMARY KEY, added_ms INTEGER NOT NULL, bundle BLOB NOT NULL) STRICT;
+";
+
 /// Opens the database for writing, making or checking its schema.
 ///
 /// # Errors
@@ -103,6 +108,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, HubError> {
     match version {
         0 => {
             transaction.execute_batch(SCHEMA).doing("schema")?;
+            transaction.execute_batch(POLICY).doing("schema")?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).doing("version")?;
+            transaction.commit().doing("commit schema")?;
+        }
+        1 => {
+            transaction.execute_batch(POLICY).doing("schema")?;
             transaction.pragma_update(None, "user_version", SCHEMA_VERSION).doing("version")?;
             transaction.commit().doing("commit schema")?;
         }
@@ -123,4 +134,28 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, HubError> {
     connection.pragma_update(None, "query_only", true).doing("query only")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_gets_what_the_second_added() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hub.sqlite");
+        let first = Connection::open(&path).unwrap();
+        first.execute_batch(SCHEMA).unwrap();
+        first.execute("INSERT INTO boxes(name, created_ms) VALUES('ward-1', 1)", []).unwrap();
+        first.pragma_update(None, "user_version", 1).unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let opened = open_writer(&path).unwrap();
+            let count = |table: &str| opened.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+            assert_eq!((count("boxes"), count("policy")), (Ok(1_i64), Ok(0_i64)));
+        }
+        let later = Connection::open(&path).unwrap();
+        later.pragma_update(None, "user_version", 3).unwrap();
+        assert!(open_writer(&path).is_err());
+    }
 }

@@ -5,7 +5,7 @@
 pub mod samples;
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -134,7 +134,9 @@ impl Hub {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        // A command that refuses its arguments ends without reading: what it says counts, not that its pipe broke.
+        let written = child.stdin.take().unwrap().write_all(input.as_bytes());
+        assert!(!written.is_err_and(|error| error.kind() != ErrorKind::BrokenPipe));
         let output = child.wait_with_output().unwrap();
         (output.status.success(), String::from_utf8(output.stdout).unwrap())
     }

@@ -85,7 +85,7 @@ impl From<std::io::Error> for ReadError {
 /// Why an object could not be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// Encapsulated pixel data in a native transfer syntax, or the reverse.
+    /// Encapsulated pixel data in a native transfer syntax, or the reverse; or a transfer syntax in which nothing is written.
     #[error("pixel data do not fit the transfer syntax")]
     PixelData,
     /// A value too long for its length field.

@@ -5,9 +5,11 @@
 //!
 //! Tolerated, because scanners send it and it has only one reading:
 //! - explicit-VR UN of undefined length: a sequence in implicit VR (CP-246; PS3.5 §6.2.2 note 4);
-//! - explicit-VR UN of a public attribute: the VR of the dictionary, a sequence again in implicit VR;
+//! - explicit-VR UN of a public attribute: the VR of the dictionary, its value little endian whatever the transfer syntax, a
+//!   sequence again in implicit VR (PS3.5 §6.2.2), so that a tree reads the same once it is written;
 //! - an element without VR in an explicit data set: read as implicit when the two bytes cannot be a VR;
-//! - VRs that no standard knows: two capital letters have a 32-bit length, anything else a 16-bit one; both become UN;
+//! - VRs that no standard knows: two capital letters have a 32-bit length, anything else a 16-bit one; both become the VR of
+//!   the dictionary, or UN;
 //! - odd lengths, tags out of order, equal duplicates, group lengths (dropped), zeros after the last element;
 //! - an item that ends with its sequence's delimiter; a superfluous delimiter at the end of an explicit length;
 //! - encapsulated pixel data whose closing delimiter is missing at the very end of the object.
@@ -74,7 +76,7 @@ struct Header {
     tag: Tag,
     vr: VR,
     length: u32,
-    /// Encoding of nested items.
+    /// Encoding of the value, nested items included.
     nested: Encoding,
 }
 
@@ -238,18 +240,22 @@ impl Reader<'_, '_> {
         }
         self.count()?;
         let header = self.header(encoding, end, &bytes)?;
+        let is_group_length = header.tag.1 == 0 && header.tag.0 != 0;
         if header.length == UNDEFINED {
+            if is_group_length {
+                return self.fault(Fault::UndefinedLength);
+            }
             return self.undefined(&header, encoding, end);
         }
         let (value_end, _) = self.extent(header.length, end)?;
-        if header.tag.1 == 0 && header.tag.0 != 0 {
-            self.at = value_end; // Group length (gggg,0000): says nothing that is not known.
+        if is_group_length {
+            self.at = value_end; // (gggg,0000) says nothing that is not known.
             return Ok(());
         }
         if header.vr == VR::SQ {
             return self.open(header.tag, header.nested, value_end, true);
         }
-        let value = self.value(header.vr, encoding, u64::from(header.length))?;
+        let value = self.value(header.vr, header.nested, u64::from(header.length))?;
         self.put(Element { tag: header.tag, vr: header.vr, value })
     }
 
@@ -297,8 +303,13 @@ impl Reader<'_, '_> {
             let header = implicit(self.length_at(encoding, last4), self.signed());
             return Ok(Header { nested: Encoding { explicit: false, ..encoding }, ..header });
         }
-        let vr = standard.unwrap_or(VR::UN);
         let long = standard.map_or(letters.iter().all(u8::is_ascii_uppercase), is_long_form);
+        // Of a public attribute whose VR tells nothing the dictionary knows more; the writer's reader will ask it too.
+        let vr = match standard {
+            Some(vr) if vr != VR::UN => vr,
+            _ if !tag.0.is_multiple_of(2) => VR::UN,
+            _ => dictionary_vr(tag, self.signed()).unwrap_or(VR::UN),
+        };
         if !long {
             self.at += 8;
             let pair = [bytes[6], bytes[7]];
@@ -313,13 +324,8 @@ impl Reader<'_, '_> {
         if standard != Some(VR::UN) {
             return Ok(Header { tag, vr, length, nested: encoding });
         }
-        // UN holds implicit VR little endian. Of a public attribute the dictionary knows more.
-        let known = if encoding.big_endian { None } else { dictionary_vr(tag, self.signed()) };
-        let vr = match known {
-            _ if length == UNDEFINED && tag != PIXEL_DATA => VR::SQ,
-            Some(vr) if tag.0.is_multiple_of(2) => vr,
-            _ => VR::UN,
-        };
+        // UN holds implicit VR little endian; of undefined length it can only be a sequence (CP-246).
+        let vr = if length == UNDEFINED && tag != PIXEL_DATA { VR::SQ } else { vr };
         Ok(Header { tag, vr, length, nested: IMPLICIT })
     }
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use dicom_core::{Tag, VR};
 
 use super::error::WriteError;
-use super::syntax::{EXPLICIT_VR_LITTLE_ENDIAN, is_native};
+use super::syntax::{EXPLICIT, EXPLICIT_VR_LITTLE_ENDIAN, encoding_of, is_native};
 use super::vr::{PIXEL_DATA, is_long_form, is_text};
 use super::{DataSet, Element, Origin, Source, Value};
 
@@ -76,7 +76,8 @@ pub fn write(
             return Err(WriteError::PixelData);
         }
     }
-    if is_native(&meta.transfer_syntax_uid) && meta.transfer_syntax_uid != EXPLICIT_VR_LITTLE_ENDIAN {
+    // Nothing is written implicit, big endian or deflated.
+    if encoding_of(&meta.transfer_syntax_uid) != (EXPLICIT, false) {
         return Err(WriteError::PixelData);
     }
     let mut writer = Writer { out, sources, written: 0, chunk: Vec::new() };

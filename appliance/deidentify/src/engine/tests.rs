@@ -12,6 +12,7 @@ use crate::profile::tables::tests::tables;
 use crate::profile::tests::{BASIC, profile_with};
 use crate::pseudonym::{Answer, Ask, KeyedPseudonymiser, PseudonymKey};
 
+mod bounds;
 mod clean;
 
 const CT: &str = "1.2.840.10008.5.1.4.1.1.2";
@@ -490,24 +491,4 @@ fn a_name_is_a_name_whatever_vr_it_is_given() {
             }
         }
     }
-}
-
-#[test]
-fn more_identifiers_than_can_be_searched_for_are_refused_not_ignored() {
-    let names: Vec<String> = (0..2_100).map(|n| format!("Strandberg{}^Vigdis", letters(n))).collect();
-    let ds = object([text(8, 0x1072, VR::PN, &names.join("\\")), text(8, 0x1030, VR::LO, "fetal brain")]);
-    assert_eq!(run(ds, &shipped()).unwrap_err(), DeidError::TooManyIdentifiers);
-    // The same few names many times over are no reason.
-    let ds = object([text(8, 0x1072, VR::PN, &vec!["Strandberg^Vigdis"; 2_100].join("\\"))]);
-    assert!(run(ds, &shipped()).is_ok());
-}
-
-/// A number as letters, so that it counts as part of a name.
-fn letters(mut number: usize) -> String {
-    let mut text = String::new();
-    for _ in 0..4 {
-        text.push(char::from(b'a' + (number % 26) as u8));
-        number /= 26;
-    }
-    text
 }

@@ -13,6 +13,13 @@ const MAX_UIDS: usize = 256;
 const MAX_ENTRIES: usize = 2_000;
 /// Values of a kind that are collected before they are sorted and those that came twice are dropped.
 const MOST_AT_ONCE: usize = 4 * MAX_ENTRIES;
+/// Most bytes of all values together: what is looked for is held in memory in every encoding.
+const MAX_BYTES: usize = 256 << 10;
+/// Most bytes of all pairs of words of the names, each pair with [`PAIR_BYTES`] of its own. A name whose words are paired with each
+/// other costs the square of their number; an object that names more is held.
+const MAX_PAIRED_BYTES: usize = 256 << 10;
+/// What a pair costs besides its letters, bytes.
+const PAIR_BYTES: usize = 24;
 /// SOP, Study, Series Instance UID, Frame of Reference UID.
 const OWN_UIDS: [Tag; 4] = [Tag(0x0008, 0x0018), Tag(0x0020, 0x000D), Tag(0x0020, 0x000E), Tag(0x0020, 0x0052)];
 /// UIDs of the standard itself.
@@ -104,7 +111,8 @@ impl Identifiers {
         found
     }
 
-    /// True when the object names more persons, numbers or dates than can be looked for: nothing can be said of its output.
+    /// True when the object names more persons, numbers or dates, or longer ones, than can be looked for: nothing can be said of its
+    /// output.
     pub fn too_many(&self) -> bool {
         self.too_many
     }
@@ -183,6 +191,25 @@ impl Identifiers {
             self.dates.truncate(MAX_ENTRIES);
             self.birth_dates.truncate(MAX_ENTRIES);
         }
+        self.bound();
+    }
+
+    /// Drops what is past the bounds on lengths, and notes it.
+    fn bound(&mut self) {
+        let (mut bytes, mut paired) = (0_usize, 0_usize);
+        let mut fits = |length: usize| {
+            bytes = bytes.saturating_add(length);
+            bytes <= MAX_BYTES
+        };
+        let before = (self.entries.len(), self.persons.len(), self.uids.len(), self.device_uids.len());
+        self.entries.retain(|entry| fits(entry.text.len()));
+        self.uids.retain(|uid| fits(uid.len()));
+        self.device_uids.retain(|uid| fits(uid.len()));
+        self.persons.retain(|words| {
+            paired = paired.saturating_add(paired_bytes(words));
+            paired <= MAX_PAIRED_BYTES && fits(words.iter().map(String::len).sum())
+        });
+        self.too_many |= before != (self.entries.len(), self.persons.len(), self.uids.len(), self.device_uids.len());
     }
 
     /// A person name: its component groups (alphabetic, ideographic, phonetic) are names of their own. A part with a digit is
@@ -200,4 +227,11 @@ impl Identifiers {
             }
         }
     }
+}
+
+/// Bytes of all pairs that the words of a name make.
+fn paired_bytes(words: &[String]) -> usize {
+    let others = words.len().saturating_sub(1);
+    let letters: usize = words.iter().map(String::len).sum();
+    (words.len() * others / 2 * PAIR_BYTES).saturating_add(letters.saturating_mul(others))
 }

@@ -12,9 +12,10 @@
 //! bytes that the last write call took, in order, and knows nothing of what they are. [`LeakScan::finish`] then refuses a file that
 //! is longer or shorter than what went by, reads back from it all that is not bulk, and looks there for all identifiers. So every
 //! byte is covered whatever writer and rules believe about it, and the pixels of a cine are not read a second time only to be
-//! looked at. Matches across the borders of pieces are found by a tail that is kept; at the borders of bulk values, where a match
-//! need not respect what stands outside the value, the file is looked at again.
+//! looked at. Matches across the borders of pieces are found by a tail that is kept; at the borders of values, where a match need
+//! not respect what stands outside the value, they are looked at again ([`edges`]).
 
+mod edges;
 mod patterns;
 mod stream;
 mod words;
@@ -24,7 +25,7 @@ use stream::{Piece, Stream};
 use words::Words;
 
 use super::{Identifiers, Kept};
-use crate::dataset::{Limits, ReadError, Source, Value, read_part10};
+use crate::dataset::{Limits, ReadError, Source, read_part10};
 
 /// Values longer than this, other than text, are bulk.
 const BULK_BYTES: u32 = 1 << 10;
@@ -36,8 +37,6 @@ const MIN_PATTERN: usize = 4;
 const NEIGHBOURS: usize = 4;
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
-/// Bytes of a fragment that are searched for the end of its codestream's header: at first, and at most.
-const FRAGMENT_HEADS: [usize; 2] = [2 << 10, 16 << 10];
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,7 +79,7 @@ pub enum ScanError {
     Leak {
         /// What.
         kind: LeakKind,
-        /// Where, bytes.
+        /// Where, bytes; zero when it is only known to be at the edge of some value.
         offset: u64,
     },
     /// The output cannot be read again.
@@ -89,8 +88,8 @@ pub enum ScanError {
     /// The medium failed.
     #[error("reading the output failed: {0}")]
     Io(std::io::ErrorKind),
-    /// The file is not what went by: longer or shorter.
-    #[error("not all of the output was searched as it was written")]
+    /// The file is not what went by (longer or shorter), or the object names more than can be looked for.
+    #[error("not all of the output was searched for everything")]
     Incomplete,
 }
 
@@ -152,6 +151,8 @@ pub struct LeakScan {
     in_bulk: Words,
     stream: Stream,
     found: Option<(u64, LeakKind)>,
+    /// Not all identifiers are among the patterns.
+    too_many: bool,
 }
 
 /// Without the patterns.
@@ -185,6 +186,7 @@ impl Identifiers {
             stream: Stream::new(longest),
             patterns,
             found: None,
+            too_many: self.too_many,
         }
     }
 }
@@ -206,16 +208,19 @@ impl LeakScan {
         let Self { patterns, in_bulk, stream, found, .. } = &mut self;
         let found = found.or_else(|| stream.end(|piece| piece.first_in_bulk(in_bulk, patterns)));
         leak(found)?;
-        if self.stream.seen() != output.len() {
+        if self.too_many || self.stream.seen() != output.len() {
             return Err(ScanError::Incomplete);
         }
+        let limits = Limits { inline_bytes: BULK_BYTES, ..Limits::default() };
+        let (_, parsed) = read_part10(output, &limits).map_err(ScanError::Unreadable)?;
         let mut at = 0;
-        for (start, end) in bulk_ranges(output)? {
+        for (start, end) in self.bulk(output, &parsed.data_set)? {
             self.text(output, at, start)?;
             self.borders(output, start, end)?;
             at = end;
         }
         self.text(output, at, output.len())?;
+        self.values(&parsed.data_set)?;
         Ok(LeakFree { patterns: u32::try_from(self.patterns.list.len()).unwrap_or(u32::MAX) })
     }
 
@@ -225,25 +230,6 @@ impl LeakScan {
         let find = |piece: Piece<'_>| piece.first_in_text(&self.everywhere, &self.patterns);
         read(output, start, end, |bytes| leak(stream.push(bytes, find)))?;
         leak(stream.end(find))
-    }
-
-    /// Searches the borders of a bulk value as if nothing stood outside: a match may begin or end there.
-    fn borders(&self, output: &dyn Source, start: u64, end: u64) -> Result<(), ScanError> {
-        if self.in_bulk.is_empty() {
-            return Ok(());
-        }
-        let border = self.stream.keep() as u64;
-        let whole = end - start <= border;
-        let mut bytes = vec![0; border.min(end - start) as usize];
-        output.read_exact_at(&mut bytes, start)?;
-        let piece = Piece { bytes: &bytes, offset: start, first: true, last: whole };
-        leak(piece.first_in_bulk(&self.in_bulk, &self.patterns))?;
-        if whole {
-            return Ok(());
-        }
-        output.read_exact_at(&mut bytes, end - border)?;
-        let piece = Piece { bytes: &bytes, offset: end - border, first: false, last: true };
-        leak(piece.first_in_bulk(&self.in_bulk, &self.patterns))
     }
 }
 
@@ -318,46 +304,6 @@ impl Pattern {
             }
         }
     }
-}
-
-/// Ranges of bulk values, ascending and disjoint.
-fn bulk_ranges(output: &dyn Source) -> Result<Vec<(u64, u64)>, ScanError> {
-    let limits = Limits { inline_bytes: BULK_BYTES, ..Limits::default() };
-    let (_, parsed) = read_part10(output, &limits).map_err(ScanError::Unreadable)?;
-    let (mut ranges, mut head) = (Vec::new(), Vec::new());
-    let mut put = |value: &Value, head: u64| {
-        if let Value::Span { offset, length, .. } = value {
-            ranges.push((offset + head.min(*length), offset + length));
-        }
-    };
-    for element in parsed.data_set.walk() {
-        match &element.value {
-            Value::Fragments { fragments, .. } => {
-                for fragment in fragments {
-                    put(fragment, codestream_head(output, fragment, &mut head)?);
-                }
-            }
-            value => put(value, 0),
-        }
-    }
-    ranges.sort_unstable();
-    Ok(ranges)
-}
-
-/// Length of the markers before a codestream's first entropy-coded byte (JPEG SOS, JPEG 2000 SOD): text may stand there.
-fn codestream_head(output: &dyn Source, fragment: &Value, bytes: &mut Vec<u8>) -> Result<u64, ScanError> {
-    let Value::Span { offset, length, .. } = fragment else { return Ok(0) };
-    for head in FRAGMENT_HEADS {
-        bytes.resize(usize::try_from(*length).unwrap_or(usize::MAX).min(head), 0);
-        output.read_exact_at(bytes, *offset)?;
-        if bytes.first() != Some(&0xFF) {
-            return Ok(0);
-        }
-        if let Some(scan) = bytes.windows(2).position(|w| matches!(w, [0xFF, 0xDA] | [0xFF, 0x93])) {
-            return Ok(scan as u64);
-        }
-    }
-    Ok(bytes.len() as u64)
 }
 
 #[cfg(test)]

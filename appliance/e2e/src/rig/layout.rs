@@ -24,15 +24,17 @@ pub struct Account {
 pub const GROUP_INTAKE: u32 = 64_911;
 /// The drop group of `release/`.
 pub const GROUP_RELEASE: u32 = 64_912;
+/// The drop group of `policy/`.
+pub const GROUP_POLICY: u32 = 64_914;
 /// Who may read status records.
 pub const GROUP_STATUS: u32 = 64_913;
 
 /// Account of the receiver.
 pub const RECEIVER: Account = Account { uid: 64_901, gid: 64_901, groups: &[GROUP_INTAKE] };
 /// Account of the de-identifier.
-pub const DEID: Account = Account { uid: 64_902, gid: 64_902, groups: &[GROUP_INTAKE, GROUP_RELEASE] };
+pub const DEID: Account = Account { uid: 64_902, gid: 64_902, groups: &[GROUP_INTAKE, GROUP_RELEASE, GROUP_POLICY] };
 /// Account of the uplink.
-pub const UPLINK: Account = Account { uid: 64_903, gid: 64_903, groups: &[GROUP_RELEASE] };
+pub const UPLINK: Account = Account { uid: 64_903, gid: 64_903, groups: &[GROUP_RELEASE, GROUP_POLICY] };
 /// Account of health.
 pub const HEALTH: Account = Account { uid: 64_904, gid: 64_904, groups: &[GROUP_RELEASE, GROUP_STATUS] };
 /// Account of the hub.
@@ -51,6 +53,9 @@ const DIRECTORIES: &[Row] = &[
     ("release/staging-deid", DEID.uid, GROUP_RELEASE, 0o2700),
     ("release/staging-health", HEALTH.uid, GROUP_RELEASE, 0o2700),
     ("release/outbox", UPLINK.uid, GROUP_RELEASE, 0o2730),
+    ("policy-drop", 0, 0, 0o755),
+    ("policy-drop/staging", UPLINK.uid, GROUP_POLICY, 0o2700),
+    ("policy-drop/inbox", DEID.uid, GROUP_POLICY, 0o2730),
     ("uplink", UPLINK.uid, UPLINK.gid, 0o700),
     ("status", 0, 0, 0o755),
     ("status/receiver", RECEIVER.uid, GROUP_STATUS, 0o2750),

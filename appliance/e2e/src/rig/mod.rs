@@ -98,6 +98,8 @@ pub struct Options {
     pub web_port: u16,
     /// Bytes the receiver keeps free.
     pub reserve_bytes: u64,
+    /// minisign public key of who may sign policy bundles; without one the box takes none.
+    pub policy_key: Option<String>,
     /// Use accounts and namespaces when root.
     pub isolate: bool,
     /// Set from outside to end every wait early.
@@ -116,6 +118,7 @@ impl Options {
             binaries: binaries.into(),
             web_port: 0,
             reserve_bytes: 64 << 20,
+            policy_key: None,
             isolate: true,
             interrupted: Arc::default(),
         })
@@ -197,6 +200,18 @@ impl Rig {
         settings::write_enrolment(self, token.trim())
     }
 
+    /// Puts a signed policy bundle up at the hub.
+    ///
+    /// # Errors
+    /// The hub does not take it.
+    pub fn add_policy(&self, bundle: &[u8]) -> Result<()> {
+        let path = self.root.join("settings/bundle.json");
+        fs::write(&path, bundle)?;
+        let (config, path) = (self.settings(Role::Hub), path.display().to_string());
+        let config = config.to_str().context("path is not UTF-8")?;
+        self.admin(Role::Hub, &["--config", config, "add-policy", &path], "").map(drop)
+    }
+
     /// Runs a role's binary once, as its account, with `input`; returns its standard output.
     fn admin(&self, role: Role, arguments: &[&str], input: &str) -> Result<String> {
         use std::io::Write as _;
@@ -211,7 +226,11 @@ impl Rig {
             .spawn()
             .with_context(|| format!("cannot start {}", words.join(" ")))?;
         if let Some(mut stdin) = child.stdin.take() {
-            writeln!(stdin, "{input}")?;
+            // A command that needs no input may have ended.
+            match writeln!(stdin, "{input}") {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => return Err(error.into()),
+                _ => {}
+            }
         }
         let output = child.wait_with_output()?;
         if !output.status.success() {

@@ -22,16 +22,22 @@ pub(super) fn password() -> Result<String> {
 /// Writes every role's settings, and copies the policy (`config/`) to where the processes can read it.
 pub(super) fn write(rig: &Rig, options: &Options) -> Result<()> {
     let root = rig.root.display();
-    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
-    copy_tree(&policy, &rig.root.join("policy"))?;
-    let (receiver, deid, health) = match &rig.isolation {
-        Isolation::Full { .. } => (layout::RECEIVER.uid, layout::DEID.uid, layout::HEALTH.uid),
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    copy_tree(&repository, &rig.root.join("policy"))?;
+    let (receiver, deid, uplink, health) = match &rig.isolation {
+        Isolation::Full { .. } => (layout::RECEIVER.uid, layout::DEID.uid, layout::UPLINK.uid, layout::HEALTH.uid),
         Isolation::None(_) => {
             let me = nix::unistd::getuid().as_raw();
-            (me, me, me)
+            (me, me, me, me)
         }
     };
     let reserve = options.reserve_bytes;
+    let (mut bundles, mut policy) = (String::new(), String::new());
+    if let Some(key) = &options.policy_key {
+        let inbox = format!("inbox = \"{root}/policy-drop/inbox\"");
+        bundles = format!("[bundles]\n{inbox}\nwriters = [{uplink}]\nkeys = [\"{key}\"]\n");
+        policy = format!("[policy]\n{inbox}\nstaging = \"{root}/policy-drop/staging\"\ninterval-seconds = 1\n");
+    }
     let box_port = rig.box_address()?.port();
     let put = |role: Role, text: String| fs::write(rig.settings(role), text).context("cannot write settings");
 
@@ -65,6 +71,7 @@ status-directory = "{root}/status/deid"
 policy = "{root}/policy"
 reserve-bytes = {reserve}
 
+{bundles}
 [[route]]
 called-ae = "{CALLED_AE}"
 project = "fetal-surgery"
@@ -86,6 +93,7 @@ hub-roots = "{root}/credentials/hub-roots.pem"
 enrolment-token-file = "{root}/credentials/uplink/enrolment-token"
 stop-grace-ms = 2000
 
+{policy}
 [retry]
 first-ms = 200
 longest-ms = 2000

@@ -2,6 +2,7 @@
 
 use super::{RedactError, Scratch, lines_of, read};
 use crate::{
+    anchor::{Anchors, check_luma},
     codec::{CodecError, FrameCodec, jpeg_2000},
     decide::Plan,
     fragments,
@@ -110,6 +111,13 @@ pub(super) fn jpeg(
     for number in 1..=layout.frames {
         let failed = |error| RedactError::Jpeg { frame: number, error };
         frames.read(number as usize - 1, &mut stream)?;
+        if !plan.anchors.is_empty() {
+            let rects: Vec<_> = plan.anchors.iter().map(|p| p.rect).collect();
+            let luma = jpeg::luma(&stream, &expected, &rects).map_err(failed)?;
+            for (index, (placed, luma)) in plan.anchors.iter().zip(&luma).enumerate() {
+                check_luma(placed, luma, number, index)?;
+            }
+        }
         redacted.clear();
         let receipt = jpeg::redact(&stream, &expected, &plan.mask, &mut redacted).map_err(failed)?;
         written.push_and_read_back(&mut redacted, scratch)?;
@@ -132,6 +140,7 @@ pub(super) fn frames(
     // Where nothing is to be blanked or cleaned, the frame as a whole must stay as it was.
     let untouched = plan.mask.is_empty() && !layout.has_unused_bits();
     let native = if untouched { None } else { Some(lines_of(plan, &layout, ds, input)?) };
+    let anchors = Anchors::of(&plan.anchors, &layout, ds, input)?;
     let frames = Frames::of(&plan.layout, ds, value, codec.start(), input)?;
     let mut written = Written::default();
     let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -139,6 +148,7 @@ pub(super) fn frames(
         let failed = |error| RedactError::Codec { frame: number, error };
         frames.read(number as usize - 1, &mut stream)?;
         let header = codec.decode(&stream, &layout, &mut before).map_err(failed)?;
+        anchors.check_frame(number, &before)?;
         after.clone_from(&before);
         if let Some(native) = &native {
             for (line, bytes) in (0..).zip(after.chunks_exact_mut(native.line_length())) {
@@ -173,6 +183,7 @@ pub(super) fn from_jpeg_2000(
 ) -> Result<(Value, Option<f64>), RedactError> {
     let layout = PixelLayout { planar: false, photometric: jpeg_2000::decoded(plan.layout.photometric), ..plan.layout };
     let native = lines_of(plan, &layout, ds, input)?;
+    let anchors = Anchors::of(&plan.anchors, &layout, ds, input)?;
     let frames = Frames::of(&plan.layout, ds, value, Some(jpeg_2000::START), input)?;
     let offset = scratch.len();
     let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -186,6 +197,7 @@ pub(super) fn from_jpeg_2000(
             return Err(failed(CodecError::Geometry));
         }
         lossy |= !reversible;
+        anchors.check_frame(number, &before)?;
         after.clone_from(&before);
         for (line, bytes) in (0..).zip(after.chunks_exact_mut(native.line_length())) {
             native.redact(line, bytes, &mut spans);

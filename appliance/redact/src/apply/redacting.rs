@@ -7,7 +7,8 @@
 
 use super::{RedactError, finished, lines_of, read};
 use crate::{
-    PixelClearance,
+    PixelClearance, PixelLayout,
+    anchor::Anchors,
     decide::Plan,
     fragments,
     native::{self, Native},
@@ -67,7 +68,7 @@ impl<'a> Redacting<'a> {
     /// The same without changing the data set.
     pub(super) fn of(plan: &'a Plan, ds: &DataSet, input: &'a dyn Source) -> Result<Self, RedactError> {
         let layout = &plan.layout;
-        if crate::PixelLayout::of(ds)? != *layout {
+        if PixelLayout::of(ds)? != *layout {
             return Err(RedactError::Inconsistent);
         }
         let value = ds.get(tags::PIXEL_DATA).ok_or(RedactError::Inconsistent)?.value.clone();
@@ -76,6 +77,7 @@ impl<'a> Redacting<'a> {
         if !native::is_supported(layout) || stands != length && stands != length.next_multiple_of(2) {
             return Err(RedactError::Inconsistent);
         }
+        check_anchors(plan, ds, &value, input)?;
         let native = lines_of(plan, layout, ds, input)?;
         let mut spans = Vec::new();
         let masked = (0..native.lines_per_frame()).map(|line| native.is_masked(line, &mut spans)).collect();
@@ -143,6 +145,22 @@ impl<'a> Redacting<'a> {
         state.line = line;
         done
     }
+}
+
+/// Checks the anchors of all frames where they stand: what is read is their lines, not the frames.
+fn check_anchors(plan: &Plan, ds: &DataSet, value: &Value, input: &dyn Source) -> Result<(), RedactError> {
+    let layout = &plan.layout;
+    let anchors = Anchors::of(&plan.anchors, layout, ds, input)?;
+    if anchors.is_empty() {
+        return Ok(());
+    }
+    // Whole bytes: layouts of other widths are refused.
+    let frame_bytes = PixelLayout { frames: 1, ..*layout }.native_length().ok_or(RedactError::Inconsistent)?;
+    for frame in 0..layout.frames {
+        let start = u64::from(frame) * frame_bytes;
+        anchors.check(frame + 1, &mut |offset, into| read(value, start + offset, into, input))?;
+    }
+    Ok(())
 }
 
 impl Source for Redacting<'_> {

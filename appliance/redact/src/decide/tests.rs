@@ -1,5 +1,7 @@
 //! Decisions: what clears, what is redacted, what is held; the scanner's claims never count.
 
+mod ultrasound;
+
 use super::*;
 use crate::testing::{Image, text, us};
 use dicom_core::{Tag, VR};

@@ -7,13 +7,15 @@
 //! Comments, application segments other than Adobe's, and whatever stands behind EOI are dropped.
 
 mod bits;
-pub(crate) mod grey;
 mod huffman;
 pub(crate) mod lossless;
+mod luma;
 mod parse;
 pub(crate) mod progressive;
 mod sink;
 mod walk;
+
+pub(crate) use luma::luma;
 
 use crate::mask::Mask;
 use huffman::{Decoder, Encoder, Table};
@@ -193,20 +195,7 @@ fn fills(parser: &Parser<'_>, expected: &Expected, scan: &[ScanComponent]) -> Re
     {
         return Err(JpegError::Geometry);
     }
-    let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
-    let subsampled = frame.components.iter().any(|c| (c.h, c.v) != (frame.h_max, frame.v_max));
-    // Without JFIF's segment a decoder would judge by Adobe's segment and component ids: they must not disagree with it.
-    if parser.jfif && frame.components.len() == 3 && (parser.adobe == Some(0) || ids == *b"RGB") {
-        return Err(JpegError::Unsupported("JFIF segment against RGB components"));
-    }
-    let colour = match (parser.adobe, expected.colour) {
-        (_, colour) if frame.components.len() == 1 => colour,
-        (Some(0), _) => Colour::Rgb,
-        (Some(_), _) => Colour::Ybr,
-        _ if parser.jfif || subsampled => Colour::Ybr,
-        _ if ids == *b"RGB" => Colour::Rgb,
-        (None, colour) => colour,
-    };
+    let colour = colour(parser, frame, expected)?;
     let mut fill = [0; 3];
     for (slot, component) in fill.iter_mut().zip(scan) {
         let quantiser = parser.quantisers[frame.components[component.index].quantiser];
@@ -223,6 +212,24 @@ fn fills(parser: &Parser<'_>, expected: &Expected, scan: &[ScanComponent]) -> Re
         };
     }
     Ok(fill)
+}
+
+/// How the samples of a frame stand for colours.
+fn colour(parser: &Parser<'_>, frame: &Frame, expected: &Expected) -> Result<Colour, JpegError> {
+    let ids: Vec<u8> = frame.components.iter().map(|c| c.id).collect();
+    let subsampled = frame.components.iter().any(|c| (c.h, c.v) != (frame.h_max, frame.v_max));
+    // Without JFIF's segment a decoder would judge by Adobe's segment and component ids: they must not disagree with it.
+    if parser.jfif && frame.components.len() == 3 && (parser.adobe == Some(0) || ids == *b"RGB") {
+        return Err(JpegError::Unsupported("JFIF segment against RGB components"));
+    }
+    Ok(match (parser.adobe, expected.colour) {
+        (_, colour) if frame.components.len() == 1 => colour,
+        (Some(0), _) => Colour::Rgb,
+        (Some(_), _) => Colour::Ybr,
+        _ if parser.jfif || subsampled => Colour::Ybr,
+        _ if ids == *b"RGB" => Colour::Rgb,
+        (None, colour) => colour,
+    })
 }
 
 fn redact_scan(

@@ -47,6 +47,43 @@ fn rects(model: &Model) -> impl Strategy<Value = Vec<Rect>> + use<> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
+    /// Any sampling, scans by component, restarts, 8 and 12 bit: the luma is that of the coefficients, by the formula of A.3.3.
+    #[test]
+    fn luma_is_that_of_the_coefficients((model, rects) in models().prop_flat_map(|m| {
+        let rects = rects(&m);
+        (Just(m), rects)
+    })) {
+        let (h_max, v_max) = model.components.iter().fold((1, 1), |m, c| (m.0.max(c.0), m.1.max(c.1)));
+        let (h, v) = model.components[0];
+        let middle = f64::from(1u32 << (model.precision - 1));
+        let found = luma(&model.encode(), &expected(&model), &rects).unwrap();
+        for (rect, found) in rects.iter().zip(found) {
+            prop_assert_eq!(found.len() as u32, rect.width() * rect.height());
+            // A few points of each: the formula is slow.
+            for at in (0..found.len()).step_by(found.len() / 5 + 1) {
+                let (x, y) = (rect.x0 + at as u32 % rect.width(), rect.y0 + at as u32 / rect.width());
+                let (x, y) = (x * h / h_max, y * v / v_max);
+                let block = &model.coefficients[0][(y / 8) as usize][(x / 8) as usize];
+                let turn = |k: usize, at: u32| {
+                    let scale = if k == 0 { 0.5f64.sqrt() } else { 1.0 };
+                    scale / 2.0 * ((2 * (at % 8) + 1) as f64 * k as f64 * std::f64::consts::PI / 16.0).cos()
+                };
+                let sum: f64 = block
+                    .iter()
+                    .enumerate()
+                    .map(|(k, &c)| {
+                        // The model's quantisers: of DC its step, of AC the position.
+                        let (quantiser, place) = (if k == 0 { usize::from(model.steps[0]) } else { k }, luma::ZIGZAG[k]);
+                        f64::from(c) * quantiser as f64 * turn(place % 8, x) * turn(place / 8, y)
+                    })
+                    .sum();
+                let exact = ((sum + middle).clamp(0.0, 2.0 * middle - 1.0)) * 65280.0 / (2.0 * middle - 1.0);
+                let slack = 65280.0 / (2.0 * middle - 1.0) * 0.6 + 1.0;
+                prop_assert!((f64::from(found[at]) - exact).abs() <= slack, "{} {}: {} {}", x, y, found[at], exact);
+            }
+        }
+    }
+
     #[test]
     fn blank_inside_identical_outside((model, rects, seed) in models().prop_flat_map(|m| {
         let rects = rects(&m);

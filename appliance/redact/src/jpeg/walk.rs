@@ -10,6 +10,11 @@ use crate::mask::Mask;
 
 /// What becomes of the blocks.
 pub(super) trait Sink {
+    /// The blocks of the MCU at column `x` and row `y` of the scan's grid come next; false ends the walk.
+    #[inline(always)]
+    fn at(&mut self, _x: u32, _y: u32) -> bool {
+        true
+    }
     /// A block outside the mask begins: component (index in the scan) and its absolute DC, quantised.
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError>;
     /// An AC symbol of a block outside the mask (run × 16 + size) with its `size` extra bits.
@@ -75,7 +80,7 @@ pub(super) struct Scan<'a> {
     pub(super) mask: &'a Mask,
 }
 
-/// Walks a scan; returns the position of the marker behind it.
+/// Walks a scan; returns the position of the marker behind it (of a walk that its sink ended, where it began).
 pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegError> {
     let Scan { bytes, position, frame, components, channels, restart_interval, mask } = scan;
     let grid = Grid::of(frame, components);
@@ -100,6 +105,9 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
                     until_restart = restart_interval;
                 }
                 until_restart -= 1;
+            }
+            if !sink.at(x, y) {
+                return Ok(position);
             }
             let cell = x / grid.per_mask_w;
             while next.next_if(|&(_, end)| end <= cell).is_some() {}

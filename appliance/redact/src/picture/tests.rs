@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::Image;
+use crate::{Photometric, testing::Image};
 
 const NATIVE: &str = "1.2.840.10008.1.2.1";
 

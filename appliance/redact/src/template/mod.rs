@@ -1,22 +1,25 @@
 //! Redaction templates: which regions of which scanner's images are blanked.
 //!
 //! A template states what it holds for (make, model, software versions, SOP class, size, photometric interpretation,
-//! transfer syntax); everything stated must match exactly. The most specific match wins, a tie is held. A template that
-//! nobody has verified never releases. Matching is a pure function of the object.
+//! transfer syntax, ultrasound regions); everything stated must match exactly. The most specific match wins, a tie is held. A
+//! template that nobody has verified never releases. Matching is a pure function of the object. Anchors are not conditions: an
+//! image on which one fails is held, not left to another template.
 
+mod conditions;
+mod lint;
 mod parse;
 
+pub use conditions::Conditions;
 pub use parse::TemplateError;
 
 use crate::{
-    image::{Facts, PixelLayout},
-    mask::{Mask, Region},
-    syntax::Syntax,
+    anchor::Placed,
+    image::{Facts, Inconsistent, PixelLayout},
+    mask::{Mask, Rect, Region},
+    shape::Shape,
 };
 use serde::Deserialize;
-
-/// Transfer syntaxes that hold pixels without encapsulation, as one word in a template.
-const NATIVE: &str = "native";
+use std::sync::{Arc, OnceLock};
 
 /// All templates in force.
 #[derive(Debug, Clone, Default)]
@@ -25,37 +28,18 @@ pub struct Templates {
 }
 
 /// One template.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Template {
     id: String,
     conditions: Conditions,
     regions: Vec<Region>,
+    keep: Vec<Shape>,
+    inside_ultrasound_regions: bool,
+    anchors: Arc<[Placed]>,
     source: String,
     verified: Option<Verified>,
-}
-
-/// What a template states about the images it is for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Conditions {
-    /// Manufacturer (0008,0070).
-    pub manufacturer: Option<String>,
-    /// Manufacturer's Model Name (0008,1090).
-    pub model: Option<String>,
-    /// Software Versions (0018,1020): one of these; several values of the attribute are joined by a backslash.
-    pub software_versions: Option<Vec<String>>,
-    /// SOP Class UID: one of these.
-    pub sop_classes: Option<Vec<String>>,
-    /// Rows.
-    pub rows: u16,
-    /// Columns.
-    pub columns: u16,
-    /// Samples per Pixel.
-    pub samples: Option<u16>,
-    /// Photometric Interpretation: one of these.
-    pub photometric_interpretations: Option<Vec<String>>,
-    /// Transfer Syntax UID: one of these; `native` stands for all that do not encapsulate.
-    pub transfer_syntaxes: Option<Vec<String>>,
+    /// Made when it is first asked for: most templates of a set never match.
+    mask: OnceLock<Mask>,
 }
 
 /// Who has verified a template, and on what ground.
@@ -71,7 +55,7 @@ pub struct Verified {
 }
 
 /// Outcome of matching.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Match<'t> {
     /// No template matches.
     None,
@@ -79,73 +63,6 @@ pub enum Match<'t> {
     One(&'t Template),
     /// Several, equally specific.
     Tie,
-}
-
-impl Conditions {
-    fn matches(&self, facts: &Facts<'_>, layout: &PixelLayout) -> bool {
-        let equal = |stated: &Option<String>, is: Option<&str>| stated.as_deref().is_none_or(|s| is == Some(s));
-        let one_of = |stated: &Option<Vec<String>>, is: Option<&str>| {
-            stated.as_ref().is_none_or(|s| is.is_some_and(|is| s.iter().any(|s| s == is)))
-        };
-        let syntax = |stated: &String| {
-            if stated == NATIVE { facts.syntax == Syntax::Native } else { stated == facts.transfer_syntax_uid }
-        };
-        self.rows == layout.rows
-            && self.columns == layout.columns
-            && self.samples.is_none_or(|s| s == layout.samples)
-            && equal(&self.manufacturer, facts.manufacturer)
-            && equal(&self.model, facts.model)
-            && one_of(&self.software_versions, facts.software_versions)
-            && one_of(&self.sop_classes, Some(facts.sop_class))
-            && one_of(&self.photometric_interpretations, Some(layout.photometric.as_str()))
-            && self.transfer_syntaxes.as_ref().is_none_or(|s| s.iter().any(syntax))
-    }
-
-    /// Number of stated conditions beyond the size.
-    fn specificity(&self) -> usize {
-        [
-            self.manufacturer.is_some(),
-            self.model.is_some(),
-            self.software_versions.is_some(),
-            self.sop_classes.is_some(),
-            self.samples.is_some(),
-            self.photometric_interpretations.is_some(),
-            self.transfer_syntaxes.is_some(),
-        ]
-        .into_iter()
-        .filter(|&stated| stated)
-        .count()
-    }
-
-    /// True when some object could match both.
-    fn overlaps(&self, other: &Self) -> bool {
-        fn equal<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
-            match (a, b) {
-                (Some(a), Some(b)) => a == b,
-                _ => true,
-            }
-        }
-        fn share(a: &Option<Vec<String>>, b: &Option<Vec<String>>) -> bool {
-            match (a, b) {
-                (Some(a), Some(b)) => a.iter().any(|v| b.contains(v)),
-                _ => true,
-            }
-        }
-        let expand = |stated: &Option<Vec<String>>| {
-            stated.as_ref().map(|s| {
-                let native = |uid: &String| Syntax::of(uid) == Syntax::Native;
-                s.iter().map(|uid| if native(uid) { NATIVE.to_owned() } else { uid.clone() }).collect::<Vec<_>>()
-            })
-        };
-        (self.rows, self.columns) == (other.rows, other.columns)
-            && equal(&self.samples, &other.samples)
-            && equal(&self.manufacturer, &other.manufacturer)
-            && equal(&self.model, &other.model)
-            && share(&self.software_versions, &other.software_versions)
-            && share(&self.sop_classes, &other.sop_classes)
-            && share(&self.photometric_interpretations, &other.photometric_interpretations)
-            && share(&expand(&self.transfer_syntaxes), &expand(&other.transfer_syntaxes))
-    }
 }
 
 impl Template {
@@ -174,10 +91,47 @@ impl Template {
         self.verified.as_ref()
     }
 
-    /// The pixels to blank. The regions were resolved once when the template was read, on the same size.
-    pub(crate) fn mask(&self) -> Option<Mask> {
-        let size = (self.conditions.rows, self.conditions.columns);
-        self.regions.iter().map(|r| r.resolve(size.0, size.1).ok()).collect::<Option<Vec<_>>>().map(Mask::new)
+    /// The shapes outside of which everything is blanked, as written; none: only the regions are.
+    pub fn keep(&self) -> &[Shape] {
+        &self.keep
+    }
+
+    /// Everything outside of the object's own ultrasound regions (0018,6011) is blanked besides.
+    pub fn keeps_inside_ultrasound_regions(&self) -> bool {
+        self.inside_ultrasound_regions
+    }
+
+    /// How many anchors every frame must have.
+    pub fn anchors(&self) -> usize {
+        self.anchors.len()
+    }
+
+    pub(crate) fn placed(&self) -> &Arc<[Placed]> {
+        &self.anchors
+    }
+
+    /// The pixels to blank in every image that matches. The regions were checked when the template was read, on the same size.
+    pub(crate) fn mask(&self) -> &Mask {
+        self.mask.get_or_init(|| {
+            let Conditions { rows, columns, .. } = self.conditions;
+            let whole = Rect { x0: 0, y0: 0, x1: u32::from(columns), y1: u32::from(rows) };
+            let regions = self.regions.iter().map(|r| r.resolve(rows, columns).unwrap_or(whole)).collect();
+            Shape::mask(regions, &self.keep, rows, columns)
+        })
+    }
+
+    /// The pixels to blank in the image whose facts these are.
+    ///
+    /// # Errors
+    /// The template asks for ultrasound regions, and the object has none, malformed ones, or some that reach outside the image.
+    pub(crate) fn mask_for(&self, facts: &Facts<'_>) -> Result<Mask, Inconsistent> {
+        if !self.inside_ultrasound_regions {
+            return Ok(self.mask().clone());
+        }
+        let Conditions { rows, columns, .. } = self.conditions;
+        let regions = facts.ultrasound_regions.as_ref().map_err(|e| *e)?;
+        let inside = regions.iter().map(|r| r.inside(rows, columns)).collect::<Result<Vec<_>, _>>()?;
+        if inside.is_empty() { Err(Inconsistent) } else { Ok(self.mask().and_outside(&inside, rows, columns)) }
     }
 }
 

@@ -143,11 +143,55 @@ fn demo_templates_are_verified_and_match_their_scanners() {
 }
 
 #[test]
-fn the_library_is_clean_and_wholly_unverified() {
-    let mut files = shipped("library");
-    files.extend(shipped("demo"));
-    let templates = Templates::parse(files).unwrap();
-    let library: Vec<_> = templates.iter().filter(|t| t.id().starts_with("lib-")).collect();
-    assert!(library.len() >= 150, "{}", library.len());
-    assert!(library.iter().all(|t| t.verified().is_none() && t.source().len() > 3));
+fn the_library_has_its_sources_and_none_of_it_releases_an_image() {
+    let mut files = shipped("demo");
+    files.extend(shipped("library"));
+    Templates::parse(files).unwrap();
+    let templates = Templates::parse(shipped("library")).unwrap();
+    let library: Vec<_> = templates.iter().collect();
+    let c = |t: &&Template| t.conditions().clone();
+    let formats = library.iter().map(|t| (c(t).manufacturer, c(t).model, c(t).rows, c(t).columns));
+    let formats: std::collections::HashSet<_> = formats.collect();
+    assert!(formats.len() >= 200, "{}", formats.len());
+    for template in library {
+        assert!(template.verified().is_none() && template.source().len() > 3 && template.conditions().model.is_some());
+        let stated = template.conditions();
+        let mut image = Image::rgb(1, 1);
+        let photometric = stated.photometric_interpretations.as_ref().map_or("RGB", |p| p[0].as_str());
+        image.photometric = Photometric::from_term(photometric).unwrap();
+        (image.rows, image.columns) = (stated.rows, stated.columns);
+        let mut ds = image.data_set();
+        ds.insert(text(tags::MANUFACTURER, stated.manufacturer.as_deref().unwrap_or("Any")));
+        ds.insert(text(tags::MANUFACTURER_MODEL_NAME, stated.model.as_deref().unwrap()));
+        ds.insert(text(
+            tags::SOP_CLASS_UID,
+            stated.sop_classes.as_ref().map_or("1.2.840.10008.5.1.4.1.1.6.2", |s| &s[0]),
+        ));
+        let decision = crate::decide(&ds, NATIVE_LE, &templates, &crate::NeverBurntIn::default());
+        let crate::Decision::Hold(crate::Hold::UnverifiedTemplate { template: id }) = decision else {
+            panic!("{} does not hold: {decision:?}", template.id())
+        };
+        assert_eq!(id, template.id());
+    }
+}
+
+#[test]
+fn what_is_shipped_passes_the_linter() {
+    let found = Templates::lint(["library", "demo"].into_iter().flat_map(shipped));
+    assert!(found.is_empty(), "{}", found.iter().map(|e| format!("{e}\n")).collect::<String>());
+}
+
+#[test]
+fn the_examples_of_the_language_are_in_it() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/templates/README.md");
+    let readme = std::fs::read_to_string(path).unwrap();
+    let blocks: Vec<&str> = readme.split("```toml\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+    let [base, regions, keep, narrow, anchors] = blocks[..] else { panic!("{} examples", blocks.len()) };
+    let whole = base.replace("[template.match]\n", &format!("{keep}{narrow}{anchors}[template.match]\n{regions}"));
+    let templates = Templates::parse([("README.md", whole)]).unwrap();
+    let [template] = &templates.templates[..] else { panic!() };
+    assert_eq!((template.keep().len(), template.anchors(), template.regions().len()), (3, 4, 2));
+    assert!(template.keeps_inside_ultrasound_regions() && template.verified().is_some());
+    assert_eq!(template.conditions().ultrasound_regions.as_ref().unwrap().len(), 2);
+    assert_eq!(Templates::lint([("README.md", base)]), []);
 }

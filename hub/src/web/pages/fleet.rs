@@ -203,6 +203,13 @@ fn details(report: &HealthReport) -> Markup {
                 }
             }
         }
+        @if let Some(deid) = report.deid.as_ref().filter(|deid| deid.policy_serial + deid.bundles_refused_total > 0) {
+            dt { "Policy" }
+            dd {
+                @if deid.policy_serial > 0 { "bundle " (deid.policy_serial) } @else { "of the image" }
+                @if deid.bundles_refused_total > 0 { ", " (deid.bundles_refused_total) " refused" }
+            }
+        }
         dt { "Disk" }
         dd { (words::bytes(disk.free_bytes)) " free of " (words::bytes(disk.total_bytes)) }
         dt { "Version" }
@@ -232,6 +239,7 @@ mod tests {
         };
         let mut deid = DeidStatus::default();
         deid.quarantine_objects.insert(HoldReason::NoTemplate, 4);
+        (deid.policy_serial, deid.bundles_refused_total) = (12, 3);
         BoxRow {
             name: "ward-1".to_owned(),
             revoked_ms: None,
@@ -296,6 +304,7 @@ mod tests {
             "no redaction template: 4",
             "7 objects (3.7 MB), oldest 2 min",
             "5.0 GB free of 9.0 GB",
+            "bundle 12, 3 refused",
             "1 min ago",
         ] {
             assert!(text.contains(expected), "{expected} is not in {text}");

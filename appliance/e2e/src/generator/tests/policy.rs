@@ -42,7 +42,7 @@ fn judged(judge: &Judge, object: &Generated) -> (Expectation, Option<String>, Ve
     let files = Files { input: &input, output: &output, scratch: &scratch };
     match judge.judge(&job, files, &mut line, &mut Closed).unwrap() {
         Outcome::Held(reason, _) => (Expectation::Held(reason), None, Vec::new()),
-        Outcome::TextFound(..) => (Expectation::Held(HoldReason::TextInPixels), None, Vec::new()),
+        Outcome::TextFound(ground, _) => panic!("{:?}: text found in what {ground} cleared", object.kind),
         Outcome::Released(sealed) => {
             let facts = sealed.value();
             let bytes = all(&output, facts.output_bytes);

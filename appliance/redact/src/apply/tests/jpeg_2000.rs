@@ -19,17 +19,20 @@ fn stream(name: &str) -> Vec<u8> {
     bytes
 }
 
-fn templates() -> Templates {
+fn text_of_templates() -> String {
     let (x, y, width, height) = REGION;
-    let text = format!(
+    format!(
         "version = 1\n[[template]]\nid = \"t\"\nsource = \"test\"\nregions = [[{x}, {y}, {width}, {height}]]\n\
          [template.match]\nmanufacturer = \"Acme\"\nmodel = \"Scan 1\"\nrows = 40\ncolumns = 64\n\
          sop-classes = [\"1.2.840.10008.5.1.4.1.1.6.1\"]\n\
          photometric-interpretations = [\"MONOCHROME2\", \"RGB\", \"YBR_RCT\", \"YBR_ICT\"]\n\
          transfer-syntaxes = [\"{LOSSLESS}\", \"{ANY}\", \"{HT_LOSSLESS}\", \"{HT_ANY}\"]\n\
          [template.verified]\nby = \"test\"\non = \"2026-11-28\"\nevidence = \"test\"\n"
-    );
-    Templates::parse([("t", text)]).unwrap()
+    )
+}
+
+fn templates() -> Templates {
+    Templates::parse([("t", text_of_templates())]).unwrap()
 }
 
 fn object(photometric: Photometric, (allocated, stored): (u16, u16), frames: &[Vec<u8>]) -> DataSet {
@@ -204,5 +207,39 @@ fn video_and_unknown_syntaxes_are_named_as_such_whatever_their_layout() {
     ds.insert(text(Tag(0x0028, 0x0004), "YBR_PARTIAL_420"));
     for syntax in ["1.2.840.10008.1.2.4.102", "1.2.840.113619.5.2"] {
         assert_eq!(redacted(&mut ds, syntax).unwrap_err(), "unsupported-transfer-syntax");
+    }
+}
+
+#[test]
+fn anchors_are_looked_for_in_decoded_frames_of_either_wavelet() {
+    let (x0, y0) = (40, 4);
+    for (name, photometric, syntax, bits, slack) in [
+        ("gray8.j2k", Photometric::Monochrome2, LOSSLESS, (8, 8), 1.0),
+        ("gray12.j2k", Photometric::Monochrome2, LOSSLESS, (16, 12), 1.0),
+        ("rgb_mct.j2k", Photometric::YbrRct, LOSSLESS, (8, 8), 1.0),
+        ("ht_gray8.j2c", Photometric::Monochrome2, HT_LOSSLESS, (8, 8), 1.0),
+    ] {
+        let full = f64::from((1 << bits.1) - 1);
+        let luma = |x: usize, y: usize| {
+            let of = |c| f64::from(pattern(name, c, x, y)) * 255.0 / full;
+            if name.contains("rgb") { 0.299 * of(0) + 0.587 * of(1) + 0.114 * of(2) } else { of(0) }
+        };
+        let cells =
+            (0..4).map(|y| (0..6).map(|x| luma(x0 + x, y0 + y).round().to_string()).collect::<Vec<_>>().join(", "));
+        let rows = cells.map(|row| format!("[{row}]")).collect::<Vec<_>>().join(", ");
+        let run = |x0: usize| {
+            let anchor = format!(
+                "[[template.anchors]]\nkind = \"patch\"\nregion = [{x0}, {y0}, 6, 4]\nrows = [{rows}]\nmax-difference = {slack}\n"
+            );
+            let with_anchor = text_of_templates().replace("[template.match]", &format!("{anchor}[template.match]"));
+            let templates = Templates::parse([("t", with_anchor)]).unwrap();
+            let mut ds = object(photometric, bits, &[stream(name), stream(name)]);
+            let Decision::Redact(plan) = decide(&ds, syntax, &templates, &NeverBurntIn::default()) else { panic!() };
+            assert_eq!(plan.anchors(), 1);
+            apply(&plan, &mut ds, &Vec::new(), &mut Vec::new()).map(drop)
+        };
+        run(x0).unwrap();
+        let moved = run(x0 + 2).unwrap_err();
+        assert!(matches!(moved, RedactError::Anchor { frame: 1, anchor: 1 }), "{name} {moved:?}");
     }
 }

@@ -26,9 +26,9 @@ pub(super) struct Model {
     pub(super) components: Vec<(u32, u32)>,
     scans: Vec<Vec<usize>>,
     restart: u16,
-    precision: u8,
+    pub(super) precision: u8,
     tables: TableKind,
-    steps: [u8; 3],
+    pub(super) steps: [u8; 3],
     pub(super) coefficients: Coefficients,
 }
 
