@@ -1,5 +1,5 @@
-//! The second look, in a worker: one grey picture of the pixels that are about to be released goes to a reader of text, and what
-//! it reads is held against the object's own identifiers. It can hold an object; it never clears one.
+//! The second look, in a worker: a picture of the print in the pixels that are about to be released goes to a reader of text, and
+//! what it reads is held against the object's own identifiers. It can hold an object; it never clears one.
 //!
 //! Relies on `gift-redact` for the picture, on `gift-deidentify` for the likeness of words, and on whoever implements [`Eyes`].
 
@@ -132,8 +132,9 @@ pub fn second_look(
     };
     let series = parsed.data_set.str(SERIES_INSTANCE_UID).unwrap_or_default();
     let Some(look) = eyes.wants(clearance.template().is_some(), &series) else { return Ok(Ok(Looked::NotAsked)) };
-    let picture = match Picture::of(&parsed.data_set, &meta.transfer_syntax_uid, &parsed.body, look.most_pixels) {
-        Ok(picture) => picture.to_pgm(),
+    let picture = match Picture::of_print(&parsed.data_set, &meta.transfer_syntax_uid, &parsed.body, look.most_pixels) {
+        Ok(Some(picture)) => picture.to_pgm(),
+        Ok(None) => return Ok(Ok(Looked::Clean)),
         Err(Unseen::Read(error)) => return Err(error),
         Err(Unseen::Unsupported | Unseen::TooLarge) => return Ok(Ok(Looked::Missed)),
     };

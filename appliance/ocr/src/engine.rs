@@ -15,9 +15,9 @@ pub(crate) const VERB: &str = "engine";
 /// The sandbox could not be closed, or the program not be executed; on success it does not return.
 pub(crate) fn run(orders: &Orders) -> Result<()> {
     sandbox::enter_engine(orders)?;
-    // Sparse text: words anywhere, in no order of paragraphs.
+    // One block: the picture's lines stand one below the other.
     let error = Command::new(&orders.program)
-        .args(["stdin", "stdout", "--psm", "11", "-l", "eng", "tsv"])
+        .args(["stdin", "stdout", "--psm", "6", "-l", "eng", "tsv"])
         .env_clear()
         .env("OMP_THREAD_LIMIT", "1")
         .env("TESSDATA_PREFIX", &orders.tessdata)

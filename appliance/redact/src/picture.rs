@@ -1,7 +1,9 @@
-//! One grey picture of an object's pixels, for a reader of text (OCR). Nothing that is released is made of it.
+//! A picture of what is printed in an object's pixels, for a reader of text (OCR). Nothing that is released is made of it.
 //!
-//! Of several frames it is the temporal median of a few, evenly spread: what is burnt in stands still, what moves goes. Memory is
-//! bounded by the number of samples of those frames together, whatever the object's size.
+//! Of several frames the temporal median of a few is looked at, evenly spread: what is burnt in stands still, what moves goes. Memory
+//! is bounded by the number of samples of those frames together, whatever the object's size.
+
+mod print;
 
 use crate::{
     PixelLayout, RedactError,
@@ -22,8 +24,6 @@ use std::io;
 const MOST_FRAMES: u64 = 9;
 /// Most samples of those frames together.
 const MOST_SAMPLES: u64 = 16 << 20;
-/// Images of fewer rows are made twice their size: their text is small.
-const FEW_ROWS: usize = 600;
 /// Of all pixels, this part at either end of the range is taken for black or white, in a thousand.
 const CLIPPED: usize = 1;
 
@@ -50,7 +50,7 @@ impl From<RedactError> for Unseen {
     }
 }
 
-/// A grey picture, light text on dark or dark on light as it was.
+/// A grey picture.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
     columns: usize,
@@ -66,11 +66,22 @@ impl std::fmt::Debug for Picture {
 }
 
 impl Picture {
-    /// The picture of the object `ds` in `transfer_syntax_uid`, whose spans point into `input`; at most `most_pixels` a frame.
+    /// The lines of print, black on white, in the object `ds` in `transfer_syntax_uid`, whose spans point into `input`; at most
+    /// `most_pixels` a frame. `None`: nothing looks like print.
     ///
     /// # Errors
     /// [`Unseen`].
-    pub fn of(ds: &DataSet, transfer_syntax_uid: &str, input: &dyn Source, most_pixels: u64) -> Result<Self, Unseen> {
+    pub fn of_print(
+        ds: &DataSet,
+        transfer_syntax_uid: &str,
+        input: &dyn Source,
+        most_pixels: u64,
+    ) -> Result<Option<Self>, Unseen> {
+        Ok(print::lines(&Self::of(ds, transfer_syntax_uid, input, most_pixels)?))
+    }
+
+    /// The pixels.
+    fn of(ds: &DataSet, transfer_syntax_uid: &str, input: &dyn Source, most_pixels: u64) -> Result<Self, Unseen> {
         let layout = PixelLayout::of(ds).map_err(|_| Unseen::Unsupported)?;
         let pixels = u64::from(layout.rows) * u64::from(layout.columns);
         if pixels > most_pixels {
@@ -84,8 +95,7 @@ impl Picture {
             .collect::<Result<_, _>>()?;
         let grey = windowed(&median(frames));
         let (rows, columns) = (usize::from(layout.rows), usize::from(layout.columns));
-        let picture = Self { columns, rows, grey };
-        Ok(if rows < FEW_ROWS { picture.doubled() } else { picture.softened() })
+        Ok(Self { columns, rows, grey })
     }
 
     /// Columns and rows.
@@ -100,27 +110,7 @@ impl Picture {
         pgm
     }
 
-    /// Twice the size, with values in between.
-    fn doubled(&self) -> Self {
-        let (columns, rows) = (2 * self.columns, 2 * self.rows);
-        let mut grey = Vec::with_capacity(columns * rows);
-        // Three parts of the nearer pixel, one of the farther.
-        let near = |at: usize, last: usize| {
-            (at / 2, if at.is_multiple_of(2) { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(last) })
-        };
-        for y in 0..rows {
-            let (y0, y1) = near(y, self.rows - 1);
-            for x in 0..columns {
-                let (x0, x1) = near(x, self.columns - 1);
-                let at = |x: usize, y: usize| u32::from(self.grey[y * self.columns + x]);
-                let sum = 9 * at(x0, y0) + 3 * at(x1, y0) + 3 * at(x0, y1) + at(x1, y1);
-                grey.push((sum / 16) as u8);
-            }
-        }
-        Self { columns, rows, grey }
-    }
-
-    /// Each pixel with a share of its neighbours: speckle and the steps of bitmap fonts go.
+    /// Each pixel with a share of its neighbours: the steps of bitmap fonts go.
     fn softened(&self) -> Self {
         let mut grey = self.grey.clone();
         for y in 1..self.rows.saturating_sub(1) {

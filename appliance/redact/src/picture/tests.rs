@@ -3,7 +3,7 @@ use crate::{Photometric, testing::Image};
 
 const NATIVE: &str = "1.2.840.10008.1.2.1";
 
-/// 600 rows, so that nothing is doubled: black, with a bar of `bright` samples from row 100 to 120.
+/// Black, with a bar of `bright` samples from row 100 to 120.
 fn barred(photometric: Photometric, allocated: u16, stored: u16, frames: u32) -> Image {
     let mut image = Image::of(photometric, 600, 40, frames, allocated, stored);
     image.pixels.fill(0);
@@ -83,10 +83,10 @@ fn what_stands_still_stays_and_what_moves_goes() {
 }
 
 #[test]
-fn small_ones_are_doubled_and_large_ones_not_looked_at() {
+fn large_ones_and_packed_ones_are_not_looked_at() {
     let image = Image::of(Photometric::Monochrome2, 50, 40, 1, 8, 8);
-    assert_eq!(picture(&image).size(), (80, 100));
-    assert!(picture(&image).to_pgm().starts_with(b"P5\n80 100\n255\n"));
+    assert_eq!(picture(&image).size(), (40, 50));
+    assert!(picture(&image).to_pgm().starts_with(b"P5\n40 50\n255\n"));
     assert!(matches!(Picture::of(&image.data_set(), NATIVE, &Vec::new(), 1999), Err(Unseen::TooLarge)));
     let packed = Image::of(Photometric::Monochrome2, 48, 40, 1, 1, 1);
     assert!(matches!(Picture::of(&packed.data_set(), NATIVE, &Vec::new(), 1 << 20), Err(Unseen::Unsupported)));
@@ -99,4 +99,63 @@ fn a_few_outliers_do_not_dim_the_rest() {
     // One pixel of 65535 among values up to 1024.
     image.pixels[..2].fill(255);
     assert!(at(&picture(&image), 20, 110) > 250);
+}
+
+/// Speckle of all greys up to `most`.
+fn speckle(columns: usize, rows: usize, most: u64) -> Picture {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) % (most + 1)) as u8
+    };
+    Picture { columns, rows, grey: (0..columns * rows).map(|_| next()).collect() }
+}
+
+/// Draws `letters` letters E of 10 by 14 pixels, two of them broad strokes, from (20, `y`).
+fn print(picture: &mut Picture, y: usize, letters: usize, grey: u8) {
+    for letter in 0..letters {
+        for (dy, dx) in (0..14).flat_map(|dy| (0..10).map(move |dx| (dy, dx))) {
+            if dx < 2 || dy < 2 || (6..8).contains(&dy) || dy >= 12 {
+                picture.grey[(y + dy) * picture.columns + 20 + 16 * letter + dx] = grey;
+            }
+        }
+    }
+}
+
+#[test]
+fn print_is_found_light_and_dark_on_any_background_and_drawn_black_on_white() {
+    for (most, grey) in [(0, 255), (0, 90), (200, 255), (120, 150), (255, 255)] {
+        for turned in [false, true] {
+            let mut picture = speckle(300, 100, most);
+            print(&mut picture, 40, 12, grey);
+            if turned {
+                picture.grey.iter_mut().for_each(|value| *value = !*value);
+            }
+            let found = print::lines(&picture).unwrap();
+            let ink = found.grey.iter().filter(|value| **value < 128).count();
+            assert!(found.rows >= 60 && found.columns >= 12 * 16, "{most} {grey} {turned}: {found:?}");
+            assert!((1500..9000).contains(&ink), "{most} {grey} {turned}: {ink}");
+            assert!(found.grey[..found.columns * 10].iter().all(|value| *value == 255));
+        }
+    }
+}
+
+#[test]
+fn lines_stand_one_below_the_other_and_a_few_letters_are_none() {
+    let mut picture = speckle(300, 200, 0);
+    assert!(print::lines(&picture).is_none());
+    print(&mut picture, 20, 3, 255);
+    assert!(print::lines(&picture).is_none());
+    print(&mut picture, 60, 8, 255);
+    let one = print::lines(&picture).unwrap().rows;
+    print(&mut picture, 120, 8, 128);
+    assert!(print::lines(&picture).unwrap().rows > one + 28);
+}
+
+#[test]
+fn noise_is_seldom_taken_for_print() {
+    for most in [255, 100] {
+        let found = print::lines(&speckle(600, 400, most));
+        assert!(found.as_ref().is_none_or(|picture| picture.rows < 200), "{most}: {found:?}");
+    }
 }
