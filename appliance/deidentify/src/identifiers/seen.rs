@@ -1,10 +1,11 @@
 //! Looking for the object's own identifiers among words that a machine read from its pixels (OCR), which it reads wrong.
 //!
-//! What is told apart in print is folded together first: 0 and O, 1 and I and l, 5 and S, 8 and B, rn and m. Then
+//! What is told apart in print is folded together first: 0 and O, 1 and I and l, 5 and S, rn and m; in numbers and dates 0, 6 and 8
+//! too, as a zero with a stroke looks like either. Then
 //!
 //! - a part of a name from four letters may have one letter wrong, from eight letters two; shorter parts, and those that are words
 //!   of the language or of radiology, count only beside another part of the same name;
-//! - a number from eight characters may have one wrong, from six it must be right;
+//! - a number from eight characters may have one wrong, from ten two, from six it must be right;
 //! - a birth date, in the forms people write, may have one character wrong, and a stroke between its parts may be read as a digit.
 //!
 //! A word of the scanner's own vocabulary is never taken for a name that resembles it. Institutions, devices and UIDs are not
@@ -26,9 +27,10 @@ const FUZZY_NAME: usize = 4;
 const FUZZIER_NAME: usize = 8;
 /// From this length a name is looked for inside longer words: the space before it may not have been seen.
 const INSIDE_NAME: usize = 7;
-/// Shortest number, and the shortest that may have a character wrong.
+/// Shortest number, the shortest that may have a character wrong, and the shortest that may have two.
 const NUMBER: usize = 6;
 const FUZZY_NUMBER: usize = 8;
+const FUZZIER_NUMBER: usize = 10;
 /// Words in a row that may be one name.
 const RUN: usize = 3;
 /// Least confidence in a word that is taken for a short name which it only resembles.
@@ -141,7 +143,11 @@ impl Identifiers {
                 return false;
             }
             let pattern: Vec<Option<u8>> = number.bytes().map(|b| Some(class(b))).collect();
-            let wrong = usize::from(pattern.len() >= FUZZY_NUMBER);
+            let wrong = match pattern.len() {
+                FUZZIER_NUMBER.. => 2,
+                FUZZY_NUMBER.. => 1,
+                _ => 0,
+            };
             let mut ends = ends_within(&pattern, text, wrong).into_iter();
             // What is wrong in a character, or short, is a number by itself.
             ends.any(|(end, seen)| match wrong {
@@ -233,15 +239,13 @@ fn print(folded: &str) -> String {
     folded.chars().map(letter).collect::<String>().replace("rn", "m").replace("vv", "w")
 }
 
-/// A character of a number as it looks in print.
+/// A character of a number as it looks in print: a zero with a stroke is read as 6 or 8.
 fn class(byte: u8) -> u8 {
     match byte {
-        b'o' | b'q' | b'd' => b'0',
+        b'o' | b'q' | b'd' | b'6' | b'g' | b'8' | b'b' => b'0',
         b'i' | b'l' => b'1',
         b'z' => b'2',
         b's' => b'5',
-        b'g' => b'6',
-        b'b' => b'8',
         other => other,
     }
 }
