@@ -13,8 +13,9 @@ use crate::run::{cargo, output, run};
 /// Debian packages that building and running need.
 const BUILD_PACKAGES: &[&str] =
     &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
-/// Debian packages that only the tests need: peers and validators.
-const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
+/// Debian packages that only the tests need: peers, validators, and what the second look reads with.
+const TEST_PACKAGES: &[&str] =
+    &["dicom3tools", "python3-venv", "systemd", "nftables", "tesseract-ocr", "tesseract-ocr-eng"];
 /// Debian packages that only the benchmarks need: gdcmanon, and what makes its certificate.
 const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 /// Debian packages that only fuzzing needs: libFuzzer is C++.

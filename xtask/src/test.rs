@@ -46,7 +46,7 @@ pub(crate) fn campaign(root: &Path, which: &str) -> Result<()> {
     let python = install::python(root)?;
     let binaries = build::binaries(root)?;
     let mut command = cargo(root);
-    command.args(["test", "-p", "gift-e2e", "--test", "kill", "--test", "attacks", "--"]);
+    command.args(["test", "-p", "gift-e2e", "--test", "kill", "--test", "attacks", "--test", "ocr", "--"]);
     if which != "all" {
         command.arg(which);
     }
