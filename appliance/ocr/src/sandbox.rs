@@ -4,15 +4,16 @@
 //!
 //! Relies on seccomp and on landlock: the engine has the user of the de-identifier, so without landlock it does not run at all.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, os::fd::AsFd as _, path::Path};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
     RulesetAttr as _, RulesetCreatedAttr as _, Scope,
 };
 use nix::{
     libc,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         prctl,
         resource::{Resource, setrlimit},
@@ -111,6 +112,11 @@ pub(crate) fn close_inherited() -> Result<()> {
 /// Any step failed, or the kernel has no landlock; the process must end.
 pub(crate) fn enter_engine(orders: &Orders) -> Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A reader that died before that sends no signal; nobody has the other end of the pipe then.
+    let stdout = std::io::stdout();
+    let mut pipe = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    poll(&mut pipe, PollTimeout::ZERO)?;
+    ensure!(pipe[0].revents().is_some_and(|events| events.is_empty()), "the reader is gone");
     prctl::set_no_new_privs()?;
     for (resource, limit) in [
         (Resource::RLIMIT_CORE, 0),
