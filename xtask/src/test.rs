@@ -89,8 +89,16 @@ fn advisories(root: &Path, deny: &Path) -> Result<()> {
 
 /// `cargo xtask deidentify`, `explain` and `templates`: the examiner's command, with the repository's policy. Paths are the caller's.
 pub(crate) fn examine(root: &Path, verb: &str, arguments: &[String]) -> Result<()> {
-    install::packages()?;
-    run(cargo(root).args(["build", "--quiet", "--release", "-p", "gift-examine"]))?;
+    let mut packages = vec!["gift-examine"];
+    if arguments.iter().any(|argument| argument == "--ocr") {
+        install::ocr_packages()?;
+        packages.push("gift-ocr");
+    } else {
+        install::packages()?;
+    }
+    for package in packages {
+        run(cargo(root).args(["build", "--quiet", "--release", "-p", package]))?;
+    }
     let program = build::target(root).join("release/gift-examine");
     run(Command::new(program).arg("--policy").arg(root.join("config")).arg(verb).args(arguments))
 }
