@@ -15,6 +15,8 @@ const BUILD_PACKAGES: &[&str] =
     &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
 /// Debian packages that only the tests need: peers and validators.
 const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
+/// Debian packages that the second look reads with.
+const OCR_PACKAGES: &[&str] = &["tesseract-ocr", "tesseract-ocr-eng"];
 /// Debian packages that only the benchmarks need: gdcmanon, and what makes its certificate.
 const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 /// Debian packages that only fuzzing needs: libFuzzer is C++.
@@ -33,6 +35,14 @@ pub(crate) fn packages() -> Result<()> {
 pub(crate) fn test_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
     all.extend(TEST_PACKAGES);
+    all.extend(OCR_PACKAGES);
+    apt(&all)
+}
+
+/// Installs what the second look needs besides.
+pub(crate) fn ocr_packages() -> Result<()> {
+    let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(OCR_PACKAGES);
     apt(&all)
 }
 

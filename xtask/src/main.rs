@@ -93,9 +93,9 @@ enum Verb {
     },
     /// Build each binary on its own, as it is shipped.
     Build,
-    /// Run the long end-to-end campaigns (kill -9, memory, attacks) at full size.
+    /// Run the long end-to-end campaigns (kill -9, memory, attacks, the second look) at full size.
     Campaign {
-        /// Which: kill, memory, or all.
+        /// Which: kill, memory, ocr, or all.
         #[arg(default_value = "all")]
         which: String,
     },

@@ -46,7 +46,7 @@ pub(crate) fn campaign(root: &Path, which: &str) -> Result<()> {
     let python = install::python(root)?;
     let binaries = build::binaries(root)?;
     let mut command = cargo(root);
-    command.args(["test", "-p", "gift-e2e", "--test", "kill", "--test", "attacks", "--"]);
+    command.args(["test", "-p", "gift-e2e", "--test", "kill", "--test", "attacks", "--test", "ocr", "--"]);
     if which != "all" {
         command.arg(which);
     }
@@ -89,8 +89,16 @@ fn advisories(root: &Path, deny: &Path) -> Result<()> {
 
 /// `cargo xtask deidentify`, `explain` and `templates`: the examiner's command, with the repository's policy. Paths are the caller's.
 pub(crate) fn examine(root: &Path, verb: &str, arguments: &[String]) -> Result<()> {
-    install::packages()?;
-    run(cargo(root).args(["build", "--quiet", "--release", "-p", "gift-examine"]))?;
+    let mut packages = vec!["gift-examine"];
+    if arguments.iter().any(|argument| argument == "--ocr") {
+        install::ocr_packages()?;
+        packages.push("gift-ocr");
+    } else {
+        install::packages()?;
+    }
+    for package in packages {
+        run(cargo(root).args(["build", "--quiet", "--release", "-p", package]))?;
+    }
     let program = build::target(root).join("release/gift-examine");
     run(Command::new(program).arg("--policy").arg(root.join("config")).arg(verb).args(arguments))
 }

@@ -19,13 +19,17 @@ use crate::{
     ask::{AskLimits, AskRefused, Desk},
     channel::{self, ChannelError, Endpoint},
     protocol::{Facts, Job, Order, Report, Start},
+    reader::{ReadFault, Reader},
     sandbox::{Bounds, Landlock},
+    settings::Ocr,
     work::WorkFiles,
     worker,
 };
 
 /// Longest time for a worker to be ready: it only reads the policy.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pictures that may be read for one object: one, and once more when the reader fails.
+const LOOKS: u8 = 2;
 /// Longest fingerprint taken from a worker, bytes.
 const FINGERPRINT_BYTES: usize = 16 * 1024;
 
@@ -38,6 +42,8 @@ pub struct Recipe {
     pub bounds: Bounds,
     /// What it may ask for one object.
     pub asks: AskLimits,
+    /// The second look.
+    pub ocr: Ocr,
 }
 
 /// Why there is no worker.
@@ -56,6 +62,8 @@ pub enum StartError {
 pub enum Judgement {
     /// Safe, it says.
     Release(Box<Facts>),
+    /// To be held: an identifier was read in the pixels that this template or rule cleared.
+    TextFound(String, Option<String>),
     /// To be held.
     Hold(HoldReason, Option<String>),
 }
@@ -91,6 +99,10 @@ pub enum Death {
 pub struct Child {
     process: Process,
     channel: Endpoint,
+    /// Reads the worker's picture.
+    reader: Option<(Reader, File)>,
+    /// Why the last second look failed.
+    pub look_fault: Option<ReadFault>,
     /// How far landlock closes its sandbox.
     pub landlock: Landlock,
     /// Objects it was given.
@@ -114,9 +126,11 @@ impl Child {
             .stderr(Stdio::null())
             .spawn()?;
         let landlock = Landlock::None;
-        let mut child = Self { process, channel, landlock, judged: 0 };
+        let reader = Reader::of(&recipe.ocr).map(|reader| Ok::<_, io::Error>((reader, files.picture.try_clone()?)));
+        let mut child = Self { process, channel, reader: reader.transpose()?, look_fault: None, landlock, judged: 0 };
         let deadline = Some(Instant::now() + START_TIMEOUT);
-        let order = Order::Start(Start { bounds: recipe.bounds, policy_bytes, asks: recipe.asks });
+        let order =
+            Order::Start(Start { bounds: recipe.bounds, policy_bytes, asks: recipe.asks, ocr: recipe.ocr.clone() });
         let descriptors = [policy.as_fd(), files.input_for_worker.as_fd(), files.output.as_fd(), files.scratch.as_fd()];
         child.channel.send(&order, &descriptors, deadline)?;
         match child.channel.recv(deadline, || ())? {
@@ -139,6 +153,8 @@ impl Child {
     ) -> Result<Judgement, Death> {
         self.judged += 1;
         let deadline = Some(Instant::now() + limit);
+        let mut looks = LOOKS;
+        self.look_fault = None;
         if let Err(error) = self.channel.send(&Order::Judge(job), &[], deadline) {
             return Err(self.end(&error));
         }
@@ -160,15 +176,38 @@ impl Child {
                         return Err(Death::Asked(refused));
                     }
                 },
+                Report::Read if looks > 0 && self.reader.is_some() => {
+                    looks -= 1;
+                    let text = self.look(deadline, &mut alive);
+                    if let Err(error) = self.channel.send(&Order::Text(text), &[], deadline) {
+                        return Err(self.end(&error));
+                    }
+                }
+                Report::TextFound { ground, fingerprint } => {
+                    let fingerprint = fingerprint.filter(|text| text.len() <= FINGERPRINT_BYTES);
+                    return Ok(Judgement::TextFound(ground, fingerprint));
+                }
                 Report::Released(facts) => return Ok(Judgement::Release(facts)),
                 Report::Held { reason, fingerprint } => {
                     let fingerprint = fingerprint.filter(|text| text.len() <= FINGERPRINT_BYTES);
                     return Ok(Judgement::Hold(reason, fingerprint));
                 }
-                Report::Ready { .. } => {
+                Report::Ready { .. } | Report::Read => {
                     self.kill();
                     return Err(Death::Lied);
                 }
+            }
+        }
+    }
+
+    /// Has the picture read.
+    fn look(&mut self, deadline: Option<Instant>, alive: &mut dyn FnMut()) -> Option<String> {
+        let (reader, picture) = self.reader.as_ref()?;
+        match reader.read(picture, deadline, alive) {
+            Ok(text) => Some(text),
+            Err(fault) => {
+                self.look_fault = Some(fault);
+                None
             }
         }
     }

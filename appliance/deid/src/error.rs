@@ -4,7 +4,7 @@ use gift_spool::SpoolError;
 
 use crate::{
     child::StartError, key::KeyError, ledger::LedgerError, policy::PolicyError, quarantine::QuarantineError,
-    sandbox::SandboxError, settings::SettingsFault,
+    reader::ReadFault, sandbox::SandboxError, settings::SettingsFault,
 };
 
 /// Any error of the monitor.
@@ -34,6 +34,9 @@ pub enum DeidError {
     /// A worker.
     #[error(transparent)]
     Worker(#[from] StartError),
+    /// The second look is asked for and cannot be taken.
+    #[error("[ocr] mode asks for a second look, which cannot be taken: {0}")]
+    Reader(#[from] ReadFault),
     /// A file or directory of the process's own.
     #[error("{what}: {source}")]
     Io {

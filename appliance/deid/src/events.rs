@@ -4,7 +4,8 @@
 use gift_status::{HoldReason, Process};
 
 use crate::{
-    bundle::Refused, child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, sandbox::Landlock,
+    bundle::Refused, child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, reader::ReadFault,
+    sandbox::Landlock, settings::Mode,
 };
 
 /// Starts the log.
@@ -55,6 +56,30 @@ pub fn released(item: &str, scanner: u16, redacted: bool) {
 /// An object was held.
 pub fn held(item: &str, scanner: u16, reason: HoldReason) {
     tracing::info!(item, scanner, %reason, "held");
+}
+
+/// An identifier of the object was read in its finished pixels: the template or rule that cleared them is to be looked at.
+pub fn text_in_pixels(item: &str, scanner: u16, ground: &str) {
+    tracing::error!(
+        item,
+        scanner,
+        ground,
+        "ALERT: an identifier is readable in the pixels that this template or rule cleared"
+    );
+}
+
+/// Whether the second look is taken.
+pub fn second_look(mode: Mode) {
+    match mode {
+        Mode::Off => tracing::info!("second look (OCR) is off"),
+        Mode::Redacted => tracing::info!("second look (OCR) at redacted pixels"),
+        Mode::All => tracing::info!("second look (OCR) at redacted and at never burnt-in pixels"),
+    }
+}
+
+/// The second look at an object failed.
+pub fn look_failed(item: &str, fault: &ReadFault) {
+    tracing::warn!(item, %fault, "second look failed");
 }
 
 /// A held object was judged again, and is still held.

@@ -25,6 +25,7 @@ use gift_redact::{
 use gift_status::HoldReason;
 
 use crate::{
+    eyes::{self, Eyes, Seen},
     files::{FileScratch, FileSource},
     policy::PolicyTexts,
     protocol::{Facts, Job},
@@ -50,6 +51,8 @@ pub struct Names {
     pub uids_kept: BTreeSet<String>,
     /// Templates.
     pub templates: BTreeSet<String>,
+    /// Rules by which pixels are never burnt in.
+    pub rules: BTreeSet<String>,
 }
 
 /// The policy, parsed.
@@ -83,6 +86,8 @@ pub struct Files<'a> {
 pub enum Outcome {
     /// The output is safe, and there is proof of it.
     Released(Box<Deidentified<Facts>>),
+    /// It must be held: an identifier was read in the pixels that this template or rule cleared; and the fingerprint.
+    TextFound(String, Option<String>),
     /// It must be held.
     Held(HoldReason, Option<String>),
 }
@@ -141,14 +146,21 @@ impl Judge {
                 .map(|(name, _)| name.clone())
                 .collect(),
             templates: self.templates.iter().map(|template| template.id().to_owned()).collect(),
+            rules: self.never_burnt_in.rules().map(str::to_owned).collect(),
         }
     }
 
-    /// Judges the object in `files.input`; `line` answers questions for pseudonyms.
+    /// Judges the object in `files.input`; `line` answers questions for pseudonyms, `eyes` take the second look.
     ///
     /// # Errors
     /// A file failed, or the monitor did not answer: the worker ends, and the object is not judged.
-    pub fn judge(&self, job: &Job, files: Files<'_>, line: &mut dyn Pseudonymise) -> io::Result<Outcome> {
+    pub fn judge(
+        &self,
+        job: &Job,
+        files: Files<'_>,
+        line: &mut dyn Pseudonymise,
+        eyes: &mut dyn Eyes,
+    ) -> io::Result<Outcome> {
         let input = FileSource::new(files.input, job.input_bytes);
         let syntax = job.transfer_syntax_uid.as_str();
         let parsed = match read_dataset(&input, syntax, &self.limits) {
@@ -161,7 +173,15 @@ impl Judge {
         {
             return Ok(Outcome::Held(HoldReason::Inconsistent, None));
         }
-        self.judge_parsed(parsed, syntax, (&job.profile, &job.places), files, line)
+        let outcome = self.judge_parsed(parsed, syntax, (&job.profile, &job.places), files, line, eyes)?;
+        match outcome {
+            // Of the object as received, which is gone: read once more.
+            Outcome::TextFound(ground, None) => match read_dataset(&input, syntax, &self.limits) {
+                Ok(parsed) => Ok(Outcome::TextFound(ground, self.fingerprint(&parsed.data_set, syntax, line)?)),
+                Err(error) => unread(error),
+            },
+            other => Ok(other),
+        }
     }
 
     /// Judges an object with file meta information (PS3.10) in `files.input`, `bytes` long, under `profile`: what nobody announced.
@@ -174,10 +194,13 @@ impl Judge {
         profile: &str,
         files: Files<'_>,
         line: &mut dyn Pseudonymise,
+        eyes: &mut dyn Eyes,
     ) -> io::Result<Outcome> {
         let input = FileSource::new(files.input, bytes);
         match read_part10(&input, &self.limits) {
-            Ok((meta, parsed)) => self.judge_parsed(parsed, &meta.transfer_syntax_uid, (profile, &[]), files, line),
+            Ok((meta, parsed)) => {
+                self.judge_parsed(parsed, &meta.transfer_syntax_uid, (profile, &[]), files, line, eyes)
+            }
             Err(error) => unread(error),
         }
     }
@@ -224,6 +247,7 @@ impl Judge {
         (profile, places): (&str, &[Place]),
         files: Files<'_>,
         line: &mut dyn Pseudonymise,
+        eyes: &mut dyn Eyes,
     ) -> io::Result<Outcome> {
         let Some(profile) = self.profiles.get(profile) else { return Err(io::ErrorKind::NotFound.into()) };
         let hold = |reason| Ok(Outcome::Held(reason, None));
@@ -302,6 +326,13 @@ impl Judge {
             // What our own reader cannot read again was not written as it should.
             Err(ScanError::Unreadable(_) | ScanError::Incomplete) => return hold(HoldReason::Inconsistent),
         };
+        // On the bytes that will be released, and before they are: what is found holds them, what is not clears nothing.
+        let released = FileSource::new(files.output, output_bytes);
+        let looked = match eyes::second_look(&released, &self.limits, &identifiers, &clearance, eyes)? {
+            Ok(looked) => looked,
+            Err(Seen::Identifier(ground)) => return Ok(Outcome::TextFound(ground, None)),
+            Err(Seen::Failed) => return hold(HoldReason::SecondLookFailed),
+        };
         let facts = Facts {
             output_bytes,
             sop_class_uid: profiled.sop_class_uid().to_owned(),
@@ -314,6 +345,7 @@ impl Judge {
             template: clearance.template().map(str::to_owned),
             frames_proven: clearance.frames(),
             leak_patterns: leak_free.patterns(),
+            looked,
         };
         match Deidentified::seal(facts, &profiled, clearance, leak_free) {
             Ok(sealed) => Ok(Outcome::Released(Box::new(sealed))),

@@ -16,6 +16,7 @@ use crate::{
     child::{Child, Death, Judgement, Recipe},
     error::{DeidError, Response},
     events,
+    eyes::Looked,
     ledger::{HeldRow, VerdictRow},
     linkage::RouteKeys,
     manifest::Ground,
@@ -25,6 +26,7 @@ use crate::{
     queue::Task,
     release::{self, ReleaseError},
     route,
+    settings::Mode,
     shared::Shared,
     work::{At, WorkFiles},
 };
@@ -54,6 +56,8 @@ struct Case {
     record: Option<IntakeRecord>,
     input_bytes: u64,
     input_digest: String,
+    /// It is held for what the second look came to.
+    looked_at: bool,
 }
 
 impl Case {
@@ -80,7 +84,9 @@ impl Lane {
         work: &std::path::Path,
     ) -> Result<Self, DeidError> {
         let files = WorkFiles::new(work).map_err(DeidError::io("work files"))?;
-        let recipe = Recipe { program, bounds: shared.settings.worker_bounds(), asks: shared.settings.asks };
+        let settings = &shared.settings;
+        let (bounds, ocr) = (settings.worker_bounds(), settings.ocr.clone());
+        let recipe = Recipe { program, bounds, asks: settings.asks, ocr };
         Ok(Self { shared, number, recipe, files, worker: None })
     }
 
@@ -149,7 +155,7 @@ impl Lane {
         };
         let record = serde_json::from_slice(&taken.meta).ok().filter(|r: &IntakeRecord| r.version == INTAKE_VERSION);
         let input_digest = self.input_digest(record.as_ref())?;
-        let case = Case { item: taken.id, record, input_bytes: taken.body_len, input_digest };
+        let case = Case { item: taken.id, record, input_bytes: taken.body_len, input_digest, looked_at: false };
         *scanner = case.scanner();
         let Some(policy) = self.shared.policy() else { return Ok(()) };
         let Some(verdict) = self.judge(&case, &policy)? else { return Ok(()) };
@@ -168,7 +174,10 @@ impl Lane {
     fn replay(&mut self, id: &ItemId) -> Result<(), DeidError> {
         let Some(row) = self.shared.ledger.held_item(id.as_str())? else { return Ok(()) };
         let Some(policy) = self.shared.policy() else { return Ok(()) };
-        if row.damaged || row.judged == policy.digest(row.reason) {
+        let looked_at = matches!(row.reason, HoldReason::TextInPixels | HoldReason::SecondLookFailed);
+        // What a second look found is not released for want of one.
+        let blind = row.reason == HoldReason::TextInPixels && self.shared.settings.ocr.mode == Mode::Off;
+        if row.damaged || blind || row.judged == policy.digest(row.reason) {
             return Ok(());
         }
         self.files.clear().map_err(DeidError::io("work files"))?;
@@ -183,7 +192,7 @@ impl Lane {
         };
         let input_bytes = self.files.input.metadata().map_err(DeidError::io("work files"))?.len();
         let input_digest = self.input_digest(meta.record.as_ref())?;
-        let case = Case { item: id.clone(), record: meta.record, input_bytes, input_digest };
+        let case = Case { item: id.clone(), record: meta.record, input_bytes, input_digest, looked_at };
         let (reason, fingerprint) = match self.judge(&case, &policy)? {
             None => return Ok(()),
             Some(Verdict::Release(manifest)) => match self.release(&case, *manifest)? {
@@ -225,9 +234,14 @@ impl Lane {
                 sop_instance_uid: record.sop_instance_uid.clone(),
                 profile: route.profile.clone(),
                 places: domain.map(|domain| domain.places.clone()).unwrap_or_default(),
+                look: case.looked_at,
             };
             let (limit, number) = (shared.settings.object_timeout(), self.number);
-            let judged = self.worker(policy)?.judge(job, &mut desk, limit, || shared.alive(number));
+            let worker = self.worker(policy)?;
+            let judged = worker.judge(job, &mut desk, limit, || shared.alive(number));
+            if let Some(fault) = worker.look_fault.take() {
+                events::look_failed(case.item.as_str(), &fault);
+            }
             let given = desk.given();
             match judged {
                 Ok(Judgement::Hold(reason, fingerprint)) => {
@@ -237,7 +251,20 @@ impl Lane {
                     }
                     return Ok(Some(Verdict::Hold(reason, fingerprint)));
                 }
+                Ok(Judgement::TextFound(ground, fingerprint)) => {
+                    if !policy.names.templates.contains(&ground) && !policy.names.rules.contains(&ground) {
+                        self.distrust(case, "template");
+                        return hold(HoldReason::WorkerCrashed);
+                    }
+                    events::text_in_pixels(case.item.as_str(), case.scanner(), &ground);
+                    return Ok(Some(Verdict::Hold(HoldReason::TextInPixels, fingerprint)));
+                }
                 Ok(Judgement::Release(facts)) => {
+                    match facts.looked {
+                        Looked::Clean => shared.tally(|status| status.second_looks_total += 1),
+                        Looked::Missed => shared.tally(|status| status.second_looks_missed_total += 1),
+                        Looked::NotAsked => {}
+                    }
                     let ground = Ground {
                         object: case.item.as_str(),
                         input_digest: &case.input_digest,

@@ -173,7 +173,8 @@ impl Monitor {
     fn load(&self, signed: Option<&Signed>) -> Result<Policy, PolicyError> {
         let settings = &self.shared.settings;
         let bundle = signed.map(|signed| &signed.bundle);
-        Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)
+        Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)?
+            .looked_at(&settings.ocr)
     }
 
     /// Puts the newest of the bundles that arrived in force. One that is refused changes nothing.

@@ -26,7 +26,7 @@ use crate::{
     judge::{Judge, Names},
     linkage::LinkageSetting,
     route::Route,
-    settings::ReadLimits,
+    settings::{Ocr, ReadLimits},
 };
 
 /// Largest policy text, bytes.
@@ -214,6 +214,16 @@ impl Policy {
         Ok(Self { file: sealed(&json).map_err(hand)?, bytes: json.len() as u64, names, whole, reading })
     }
 
+    /// The same with the settings of the second look, on which verdicts depend too.
+    ///
+    /// # Errors
+    /// They cannot be written as text, which never happens.
+    pub fn looked_at(mut self, ocr: &Ocr) -> Result<Self, PolicyError> {
+        let settings = serde_json::to_vec(ocr).map_err(|e| PolicyError::Hand(e.into()))?;
+        self.whole = digest(&[self.whole.as_bytes(), digest(&settings).as_bytes()].concat());
+        Ok(self)
+    }
+
     /// Digest of what a verdict with `reason` depended on: when it differs from the present one, judging again may come
     /// out differently.
     pub fn digest(&self, reason: HoldReason) -> &str {
@@ -237,7 +247,9 @@ impl Policy {
             | R::Inconsistent
             | R::NoPatientId
             | R::RedactionUnproven
-            | R::LeakFound => &self.whole,
+            | R::LeakFound
+            | R::TextInPixels
+            | R::SecondLookFailed => &self.whole,
         }
     }
 }

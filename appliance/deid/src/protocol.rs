@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ask::AskLimits,
+    eyes::Looked,
     sandbox::{Bounds, Landlock},
+    settings::Ocr,
 };
 
 /// Most questions in one message; their answers fit one message too.
@@ -21,6 +23,8 @@ pub enum Order {
     Judge(Job),
     /// Answers to the last questions, in order.
     Answers(Vec<Answer>),
+    /// What was read in the picture: a word a line, after its confidence. `None`: the reader failed.
+    Text(Option<String>),
 }
 
 /// What a worker needs before it closes its sandbox.
@@ -32,6 +36,8 @@ pub struct Start {
     pub policy_bytes: u64,
     /// What it may ask for one object.
     pub asks: AskLimits,
+    /// The second look.
+    pub ocr: Ocr,
 }
 
 /// One object.
@@ -49,6 +55,8 @@ pub struct Job {
     pub profile: String,
     /// Where a national number of the route's linkage domain may stand; none without a domain.
     pub places: Vec<Place>,
+    /// An identifier was read in it before, or the second look failed: it is looked at whichever it is of its series.
+    pub look: bool,
 }
 
 /// From the worker.
@@ -61,8 +69,17 @@ pub enum Report {
     },
     /// Questions.
     Ask(Vec<Ask>),
+    /// Scratch holds a grey picture (PGM) whose text is to be read.
+    Read,
     /// The output holds a de-identified object.
     Released(Box<Facts>),
+    /// The object must be held: an identifier was read in its finished pixels.
+    TextFound {
+        /// The template or rule that cleared them.
+        ground: String,
+        /// The format's fingerprint.
+        fingerprint: Option<String>,
+    },
     /// The object must be held.
     Held {
         /// Why.
@@ -97,4 +114,6 @@ pub struct Facts {
     pub frames_proven: u32,
     /// Patterns the leak scan looked for.
     pub leak_patterns: u32,
+    /// What the second look came to.
+    pub looked: Looked,
 }

@@ -15,6 +15,7 @@ use crate::{
     policy::Policy,
     quarantine::{Quarantine, sealed::WrapKey},
     queue::Queue,
+    reader::Reader,
     settings::{self, DEFAULT_KEY, Settings},
     shared::{Shared, State},
     work,
@@ -40,6 +41,10 @@ pub struct Opened {
 /// # Errors
 /// Whatever is missing; the process must not serve.
 pub fn open(settings: Settings) -> Result<Opened, DeidError> {
+    events::second_look(settings.ocr.mode);
+    if let Some(reader) = Reader::of(&settings.ocr) {
+        reader.try_out()?;
+    }
     let own = quarantine_credential(&settings)?;
     let keys = site_keys(&settings)?;
     let domains = domains(&settings)?;
@@ -94,7 +99,10 @@ pub fn open(settings: Settings) -> Result<Opened, DeidError> {
 /// The policy of the image with the bundle that was in force on top. No policy where that bundle cannot be used any more: another
 /// may arrive.
 fn policy(settings: &Settings, bundles: Option<&Bundles>) -> Result<(Option<Signed>, Option<Policy>), DeidError> {
-    let load = |bundle| Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle);
+    let load = |bundle| {
+        Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)?
+            .looked_at(&settings.ocr)
+    };
     let signed = match bundles.map_or(Ok(None), Bundles::kept) {
         Ok(None) => return Ok((None, Some(said(load(None)?)))),
         Ok(Some(signed)) => signed,

@@ -19,8 +19,10 @@ pub struct WorkFiles {
     pub input_for_worker: File,
     /// What the worker makes of it.
     pub output: File,
-    /// What redaction writes.
+    /// What redaction writes, and then the picture for the second look.
     pub scratch: File,
+    /// The same, read-only, for the reader of that picture.
+    pub picture: File,
 }
 
 impl WorkFiles {
@@ -30,7 +32,8 @@ impl WorkFiles {
     /// The file system's.
     pub fn new(directory: &Path) -> io::Result<Self> {
         let (input, input_for_worker) = nameless(directory)?;
-        Ok(Self { input, input_for_worker, output: nameless(directory)?.0, scratch: nameless(directory)?.0 })
+        let (scratch, picture) = nameless(directory)?;
+        Ok(Self { input, input_for_worker, output: nameless(directory)?.0, scratch, picture })
     }
 
     /// Empties all of them.

@@ -1,16 +1,23 @@
 //! The worker: parsers and codecs behind a sandbox. It has no key, no name of anything, one channel and three files.
 
-use std::{fs::File, io::ErrorKind, os::fd::AsFd as _};
+use std::{
+    cell::RefCell,
+    fs::File,
+    io::{self, ErrorKind},
+    os::{fd::AsFd as _, unix::fs::FileExt as _},
+};
 
 use gift_deidentify::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
 
 use crate::{
     ask::{AskLimits, Budget},
     channel::{ChannelError, Endpoint},
+    eyes::{Eyes, Look, Sampling},
     judge::{Files, Judge, Outcome},
     policy::PolicyTexts,
     protocol::{ASKS_PER_MESSAGE, Order, Report},
     sandbox::{self, Landlock, SandboxError},
+    settings::Ocr,
 };
 
 /// Why a worker ended by itself.
@@ -63,6 +70,8 @@ pub struct Prepared {
     pub landlock: Landlock,
     /// What may be asked for one object.
     pub asks: AskLimits,
+    /// The second look.
+    pub ocr: Ocr,
 }
 
 /// Takes the first order, closes the sandbox, reads the policy.
@@ -80,7 +89,7 @@ pub fn prepare() -> Result<Prepared, WorkerError> {
     let [policy, input, output, scratch] = <[File; 4]>::try_from(files).map_err(|_| WorkerError::Order)?;
     let landlock = sandbox::enter_worker(&start.bounds)?;
     let policy = PolicyTexts::read(&policy, start.policy_bytes).map_err(|_| WorkerError::Policy)?;
-    Ok(Prepared { channel, policy, input, output, scratch, landlock, asks: start.asks })
+    Ok(Prepared { channel, policy, input, output, scratch, landlock, asks: start.asks, ocr: start.ocr })
 }
 
 /// Serves until the monitor closes the channel.
@@ -88,29 +97,58 @@ pub fn prepare() -> Result<Prepared, WorkerError> {
 /// # Errors
 /// [`WorkerError`]; the process ends either way, and nobody reads why.
 pub fn serve() -> Result<(), WorkerError> {
-    let Prepared { mut channel, policy, input, output, scratch, landlock, asks } = prepare()?;
+    let Prepared { channel, policy, input, output, scratch, landlock, asks, ocr } = prepare()?;
+    let channel = RefCell::new(channel);
+    let mut sampling = Sampling::new(ocr);
     let judge = Judge::new(&policy).map_err(|_| WorkerError::Policy)?;
     drop(policy);
-    channel.send(&Report::Ready { landlock }, &[], None)?;
+    channel.borrow().send(&Report::Ready { landlock }, &[], None)?;
     loop {
-        let job = match channel.recv::<Order>(None, || ()) {
+        let job = match channel.borrow_mut().recv::<Order>(None, || ()) {
             Ok(Order::Judge(job)) => job,
             Ok(_) => return Err(WorkerError::Order),
             Err(ChannelError::Closed) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         let files = Files { input: &input, output: &output, scratch: &scratch };
-        let report = match judge.judge(&job, files, &mut Line { channel: &mut channel, budget: Budget::new(asks) })? {
+        let mut line = Line { channel: &channel, budget: Budget::new(asks) };
+        let mut sight = Sight { channel: &channel, scratch: &scratch, sampling: &mut sampling, always: job.look };
+        let report = match judge.judge(&job, files, &mut line, &mut sight)? {
             Outcome::Released(sealed) => Report::Released(Box::new(sealed.into_value())),
+            Outcome::TextFound(ground, fingerprint) => Report::TextFound { ground, fingerprint },
             Outcome::Held(reason, fingerprint) => Report::Held { reason, fingerprint },
         };
-        channel.send(&report, &[], None)?;
+        channel.borrow().send(&report, &[], None)?;
+    }
+}
+
+/// The second look: the monitor has the picture in scratch read.
+struct Sight<'a> {
+    channel: &'a RefCell<Endpoint>,
+    scratch: &'a File,
+    sampling: &'a mut Sampling,
+    always: bool,
+}
+
+impl Eyes for Sight<'_> {
+    fn wants(&mut self, redacted: bool, series: &str) -> Option<Look> {
+        self.sampling.wants(redacted, series, self.always)
+    }
+
+    fn read(&mut self, picture: &[u8]) -> io::Result<Option<String>> {
+        self.scratch.set_len(0)?;
+        self.scratch.write_all_at(picture, 0)?;
+        self.channel.borrow().send(&Report::Read, &[], None).map_err(io::Error::other)?;
+        match self.channel.borrow_mut().recv::<Order>(None, || ()) {
+            Ok(Order::Text(text)) => Ok(text),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
     }
 }
 
 /// The line to the monitor, which holds the key.
 struct Line<'a> {
-    channel: &'a mut Endpoint,
+    channel: &'a RefCell<Endpoint>,
     budget: Budget,
 }
 
@@ -124,7 +162,7 @@ impl Pseudonymise for Line<'_> {
         let mut most = ASKS_PER_MESSAGE;
         while !rest.is_empty() {
             let (batch, after) = rest.split_at(most.min(rest.len()));
-            match self.channel.send(&Report::Ask(batch.to_vec()), &[], None) {
+            match self.channel.borrow().send(&Report::Ask(batch.to_vec()), &[], None) {
                 Ok(()) => {}
                 // Long values: fewer at a time.
                 Err(ChannelError::Form) if batch.len() > 1 => {
@@ -134,7 +172,7 @@ impl Pseudonymise for Line<'_> {
                 Err(ChannelError::Form) => return Err(PseudonymError::Refused),
                 Err(_) => return Err(PseudonymError::Channel),
             }
-            match self.channel.recv::<Order>(None, || ()) {
+            match self.channel.borrow_mut().recv::<Order>(None, || ()) {
                 Ok(Order::Answers(more)) if more.len() == batch.len() => answers.extend(more),
                 _ => return Err(PseudonymError::Channel),
             }

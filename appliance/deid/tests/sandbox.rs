@@ -20,11 +20,12 @@ use gift_deid::{
     ask::{AskLimits, AskRefused, Desk},
     channel::Endpoint,
     child::{Child, Death, Judgement, Recipe},
+    eyes::Looked,
     lane::Lane,
     policy::PolicyTexts,
     protocol::{Facts, Job, Order, Report},
     sandbox::{self, Bounds},
-    settings::Settings,
+    settings::{Mode, Ocr, Settings},
     start,
     work::{At, WorkFiles},
     worker::{self, Prepared},
@@ -86,6 +87,8 @@ fn driver() {
         ("never-read", Expect::Death(Death::Timeout)),
         ("junk", Expect::Death(Death::Lied)),
         ("ready-again", Expect::Death(Death::Lied)),
+        // There is no reader of text unless the settings ask for one.
+        ("read", Expect::Death(Death::Lied)),
         ("close", Expect::Exit),
     ];
     let only: Option<String> = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
@@ -97,6 +100,7 @@ fn driver() {
         println!("test {attack} ... ok ({} ms)", started.elapsed().as_millis());
     }
     killed_from_outside_is_told_apart();
+    a_picture_is_read_and_once_more();
     what_a_worker_states_is_checked();
     let status = Command::new("/proc/self/exe").arg("confined").status().unwrap();
     assert!(status.success(), "confined monitor: {status}");
@@ -121,7 +125,12 @@ impl Bench {
     }
 
     fn worker(&self) -> Child {
-        let recipe = Recipe { program: "/proc/self/exe".into(), bounds: BOUNDS, asks: AskLimits::default() };
+        self.worker_with(&Ocr::default())
+    }
+
+    fn worker_with(&self, ocr: &Ocr) -> Child {
+        let recipe =
+            Recipe { program: "/proc/self/exe".into(), bounds: BOUNDS, asks: AskLimits::default(), ocr: ocr.clone() };
         Child::start(&recipe, &self.files, &self.policy, self.policy_bytes).unwrap()
     }
 
@@ -135,6 +144,7 @@ impl Bench {
             sop_instance_uid: "1.2.3".into(),
             profile: "p".into(),
             places: Vec::new(),
+            look: false,
         };
         child.judge(job, &mut Desk::new(&mut Echo, AskLimits::default()), limit, || ())
     }
@@ -174,6 +184,19 @@ fn killed_from_outside_is_told_apart() {
     println!("test killed from outside ... ok (landlock: {:?})", child.landlock);
 }
 
+/// With a reader of text that reads nothing: a worker may ask it twice for an object.
+fn a_picture_is_read_and_once_more() {
+    let bench = Bench::new();
+    let ocr = Ocr { mode: Mode::All, reader: "/bin/true".into(), ..Ocr::default() };
+    let mut child = bench.worker_with(&ocr);
+    for _ in 0..2 {
+        let judged = bench.judge(&mut child, "read twice", LIMIT);
+        assert!(matches!(judged, Ok(Judgement::Hold(HoldReason::NoTemplate, None))), "{judged:?}");
+    }
+    assert_eq!(bench.judge(&mut child, "read three times", LIMIT).unwrap_err(), Death::Lied);
+    println!("test a picture is read and once more ... ok");
+}
+
 /// A real lane with real stores and key, and a worker that lies about what it wrote.
 fn what_a_worker_states_is_checked() {
     let mut house = support::House::new();
@@ -207,6 +230,7 @@ const LIES: &[&str] = &[
     "state another syntax",
     "state another length",
     "state another template",
+    "state another ground",
     "state a name as uid",
     "write an executable preamble",
     "write no file",
@@ -234,6 +258,7 @@ fn statement(what: &str, line: &mut Endpoint, output: &File) -> Option<Facts> {
         template: None,
         frames_proven: 0,
         leak_patterns: 0,
+        looked: Looked::NotAsked,
     };
     let mut bytes = [vec![0; 128], b"DICM".to_vec(), vec![9; 68]].concat();
     match what {
@@ -268,7 +293,7 @@ fn compromised_worker() {
     sandbox::close_inherited().unwrap();
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
     assert_eq!(open, 4, "standard descriptors and this listing, nothing inherited");
-    let Prepared { mut channel, input, output, scratch: _scratch, landlock, policy: _, asks: _ } =
+    let Prepared { mut channel, input, output, scratch: _scratch, landlock, policy: _, asks: _, ocr: _ } =
         worker::prepare().unwrap();
     channel.send(&Report::Ready { landlock }, &[], None).unwrap();
     while let Ok(order) = channel.recv::<Order>(None, || ()) {
@@ -311,9 +336,17 @@ fn compromised_worker() {
             }
             "junk" => channel.send(&"what?", &[], None).unwrap(),
             "ready-again" => channel.send(&Report::Ready { landlock }, &[], None).unwrap(),
+            "read" => read(&mut channel, 1),
+            "read twice" => read(&mut channel, 2),
+            "read three times" => read(&mut channel, 3),
             "close" => return,
             "peaceful" => {}
             what => {
+                if what == "state another ground" {
+                    let ground = "quillfeather".to_owned();
+                    channel.send(&Report::TextFound { ground, fingerprint: None }, &[], None).unwrap();
+                    continue;
+                }
                 let facts = statement(what, &mut channel, &output).unwrap();
                 channel.send(&Report::Released(Box::new(facts)), &[], None).unwrap();
                 continue;
@@ -321,6 +354,15 @@ fn compromised_worker() {
         }
         let report = Report::Held { reason: HoldReason::NoTemplate, fingerprint: None };
         channel.send(&report, &[], None).unwrap();
+    }
+}
+
+/// Asks for a picture's text so many times.
+fn read(channel: &mut Endpoint, times: usize) {
+    for _ in 0..times {
+        channel.send(&Report::Read, &[], None).unwrap();
+        let Ok(Order::Text(Some(text))) = channel.recv::<Order>(None, || ()) else { panic!() };
+        assert_eq!(text, "");
     }
 }
 

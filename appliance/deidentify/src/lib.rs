@@ -14,4 +14,4 @@ pub mod pseudonym;
 mod text;
 
 pub use engine::{Counts, DeidError, Fated, Profiled, deidentify, deidentify_linked, explain};
-pub use identifiers::{Identifiers, Kept, LeakFree, LeakKind, LeakScan, ScanError};
+pub use identifiers::{Identifiers, Kept, LeakFree, LeakKind, LeakScan, ScanError, SeenWord};

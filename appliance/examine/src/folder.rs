@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+use gift_status::HoldReason;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use walkdir::WalkDir;
@@ -34,6 +35,9 @@ struct Held {
     input: String,
     /// Why, in the word that quarantine and fleet page use.
     reason: &'static str,
+    /// The template or never-burnt-in rule that cleared pixels in which an identifier can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cleared_by: Option<String>,
     /// The format, for whoever makes templates; without a patient's data.
     #[serde(skip_serializing_if = "Option::is_none")]
     fingerprint: Option<serde_json::Value>,
@@ -118,10 +122,9 @@ impl Run<'_> {
             let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
             match answer {
                 Answer::Released => done.released += 1,
-                Answer::Held(reason, fingerprint) => {
-                    let fingerprint = fingerprint.and_then(|text| serde_json::from_str(&text).ok());
-                    let input = input.to_string_lossy().into_owned();
-                    done.held.push(Held { input, reason: reason.as_str(), fingerprint });
+                Answer::Held(reason, fingerprint) => done.hold(input, reason, None, fingerprint),
+                Answer::TextFound(ground, fingerprint) => {
+                    done.hold(input, HoldReason::TextInPixels, Some(ground), fingerprint);
                 }
                 Answer::Failed(why) => done.failed.push(format!("{}: {why}", input.display())),
             }
@@ -132,6 +135,12 @@ impl Run<'_> {
 }
 
 impl Done {
+    fn hold(&mut self, input: &Path, reason: HoldReason, cleared_by: Option<String>, fingerprint: Option<String>) {
+        let fingerprint = fingerprint.and_then(|text| serde_json::from_str(&text).ok());
+        let input = input.to_string_lossy().into_owned();
+        self.held.push(Held { input, reason: reason.as_str(), cleared_by, fingerprint });
+    }
+
     /// Writes the list of what was held and says how the run ended.
     fn report(mut self, out_dir: &Path, objects: usize) -> Result<()> {
         self.held.sort_unstable_by(|a, b| a.input.cmp(&b.input));

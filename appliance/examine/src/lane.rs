@@ -7,7 +7,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Write},
     os::unix::{
         ffi::{OsStrExt as _, OsStringExt as _},
-        fs::OpenOptionsExt as _,
+        fs::{FileExt as _, OpenOptionsExt as _},
         process::ExitStatusExt as _,
     },
     path::{Path, PathBuf},
@@ -16,9 +16,11 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use gift_deid::{
+    eyes::{Eyes, Look, Sampling},
     judge::{Files, Judge, Outcome},
     key::SiteKey,
-    settings::Workers,
+    reader::Reader,
+    settings::{Ocr, Workers},
 };
 use gift_spool::ItemId;
 use gift_status::HoldReason;
@@ -59,6 +61,8 @@ pub(crate) struct Start {
     pub(crate) out_dir: PathBuf,
     /// The lane's own directory, on the file system of `out_dir`.
     pub(crate) work: PathBuf,
+    /// The second look.
+    pub(crate) ocr: Ocr,
 }
 
 /// What became of an object.
@@ -68,6 +72,8 @@ pub(crate) enum Answer {
     Released,
     /// It is not released.
     Held(HoldReason, Option<String>),
+    /// It is not released: an identifier was read in the pixels that this template or rule cleared.
+    TextFound(String, Option<String>),
     /// It could not be read or written.
     Failed(String),
 }
@@ -170,15 +176,38 @@ pub(crate) fn serve() -> Result<()> {
         Err(why) => return say(&mut stdout, &Err::<(), _>(format!("{why:#}"))),
     };
     say(&mut stdout, &Ok::<_, String>(()))?;
+    let mut sight = Sight { room: &room, reader: Reader::of(&start.ocr), sampling: Sampling::new(start.ocr.clone()) };
     for line in lines {
         let input: Vec<u8> = serde_json::from_str(&line?)?;
         alarm::set(u32::try_from(bounds.timeout_seconds)?);
-        let answer =
-            room.one(&judge, &key, &OsString::from_vec(input)).unwrap_or_else(|e| Answer::Failed(format!("{e:#}")));
+        let answer = room
+            .one(&judge, &key, &mut sight, &OsString::from_vec(input))
+            .unwrap_or_else(|e| Answer::Failed(format!("{e:#}")));
         alarm::cancel();
         say(&mut stdout, &answer)?;
     }
     Ok(())
+}
+
+/// The second look: a reader of the picture in scratch.
+struct Sight<'r> {
+    room: &'r Room<'r>,
+    reader: Option<Reader>,
+    sampling: Sampling,
+}
+
+impl Eyes for Sight<'_> {
+    fn wants(&mut self, redacted: bool, series: &str) -> Option<Look> {
+        self.sampling.wants(redacted, series, false)
+    }
+
+    fn read(&mut self, picture: &[u8]) -> io::Result<Option<String>> {
+        let Some(reader) = &self.reader else { return Ok(None) };
+        let scratch = &self.room.scratch;
+        scratch.set_len(0)?;
+        scratch.write_all_at(picture, 0)?;
+        Ok(reader.read(scratch, None, &mut || ()).ok())
+    }
 }
 
 /// A lane's place: its scratch and where its results are until they are judged.
@@ -196,14 +225,15 @@ impl<'s> Room<'s> {
         Ok(Self { start, output: start.work.join("output"), scratch: open_new(&scratch)? })
     }
 
-    fn one(&self, judge: &Judge, mut key: &SiteKey, input: &OsString) -> Result<Answer> {
+    fn one(&self, judge: &Judge, mut key: &SiteKey, eyes: &mut dyn Eyes, input: &OsString) -> Result<Answer> {
         let input = File::open(self.start.in_dir.join(input))?;
         let bytes = input.metadata()?.len();
         let _ = fs::remove_file(&self.output);
         let output = open_new(&self.output)?;
         self.scratch.set_len(0)?;
         let files = Files { input: &input, output: &output, scratch: &self.scratch };
-        match judge.judge_part10(bytes, PROFILE, files, &mut key)? {
+        match judge.judge_part10(bytes, PROFILE, files, &mut key, eyes)? {
+            Outcome::TextFound(ground, fingerprint) => Ok(Answer::TextFound(ground, fingerprint)),
             Outcome::Held(reason, fingerprint) => Ok(Answer::Held(reason, fingerprint)),
             Outcome::Released(_) => {
                 fs::rename(&self.output, self.start.out_dir.join(format!("{}.dcm", ItemId::random()?)))?;

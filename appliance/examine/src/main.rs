@@ -16,7 +16,12 @@ mod templates;
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use gift_deid::{
+    reader::Reader,
+    settings::{Mode, Ocr},
+};
 
 /// The box's de-identification, without its daemons.
 #[derive(Debug, Parser)]
@@ -49,6 +54,12 @@ enum Verb {
         /// for this run and forgotten.
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// Take the second look: hold objects in whose finished pixels OCR reads one of their own identifiers.
+        #[arg(long)]
+        ocr: bool,
+        /// For `--ocr`: the program that confines Tesseract; without it, gift-ocr beside this program.
+        #[arg(long, value_name = "FILE", requires = "ocr")]
+        ocr_reader: Option<PathBuf>,
     },
     /// Show what becomes of each attribute of an object, and why.
     Explain {
@@ -97,10 +108,11 @@ enum TemplatesVerb {
 fn main() -> anyhow::Result<()> {
     let Arguments { policy, verb } = Arguments::parse();
     match verb {
-        Verb::Deidentify { in_dir, out_dir, templates, options, key } => {
+        Verb::Deidentify { in_dir, out_dir, templates, options, key, ocr, ocr_reader } => {
             let key = key::Key::at(key.as_deref())?;
             let work = out_dir.clone();
-            folder::deidentify(lane::Start { policy, templates, options, key, in_dir, out_dir, work })?;
+            let ocr = second_look(ocr, ocr_reader)?;
+            folder::deidentify(lane::Start { policy, templates, options, key, in_dir, out_dir, work, ocr })?;
         }
         Verb::Explain { files, templates, options, profile, values } => {
             let judge = policy::judge(&policy, templates.as_deref(), &options)?;
@@ -115,4 +127,20 @@ fn main() -> anyhow::Result<()> {
         Verb::Lane => lane::serve()?,
     }
     Ok(())
+}
+
+/// The settings of the second look, tried out.
+fn second_look(ocr: bool, reader: Option<PathBuf>) -> anyhow::Result<Ocr> {
+    if !ocr {
+        return Ok(Ocr::default());
+    }
+    let reader = match reader {
+        Some(reader) => reader.canonicalize().with_context(|| reader.display().to_string())?,
+        None => std::env::current_exe()?.with_file_name("gift-ocr"),
+    };
+    let settings = Ocr { mode: Mode::All, reader, ..Ocr::default() };
+    if let Some(reader) = Reader::of(&settings) {
+        reader.try_out().context("--ocr")?;
+    }
+    Ok(settings)
 }

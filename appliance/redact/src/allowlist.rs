@@ -53,6 +53,11 @@ impl<'de> Deserialize<'de> for Photometric {
 }
 
 impl NeverBurntIn {
+    /// Ids of the rules.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        self.file.rules.iter().map(|rule| rule.id.as_str())
+    }
+
     /// Reads the list.
     ///
     /// # Errors

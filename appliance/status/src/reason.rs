@@ -54,6 +54,10 @@ words! {
         RedactionUnproven => "redaction-unproven",
         /// The leak scan found an identifier in the finished bytes.
         LeakFound => "leak-found",
+        /// The second look (OCR) read an identifier of the object in the finished pixels.
+        TextInPixels => "text-in-pixels",
+        /// The second look could not be taken: the reader of text failed or was too slow.
+        SecondLookFailed => "second-look-failed",
         /// The worker died on it (crash, memory limit).
         WorkerCrashed => "worker-crashed",
         /// The worker did not finish in time.

@@ -105,6 +105,10 @@ pub struct DeidStatus {
     pub damaged_total: u64,
     /// Workers that died on an object.
     pub worker_deaths_total: u64,
+    /// Released objects in whose pixels the second look (OCR) found none of their identifiers.
+    pub second_looks_total: u64,
+    /// Released objects that it was to look at and could not: their pixels are of a form or size it does not read, or it failed.
+    pub second_looks_missed_total: u64,
     /// Serial of the signed policy bundle in force; 0 for the image's own policy.
     pub policy_serial: u64,
     /// Policy bundles that arrived and were refused.

@@ -2,7 +2,7 @@
 //!
 //! [`Identifiers::collect`] reads them from the object as received, every level of it. They serve two searches that know
 //! nothing of the profile's rules: [`Cleaner`] cuts them from text that is kept, [`Identifiers::scan`] looks for them in the
-//! finished bytes.
+//! finished bytes, and [`Identifiers::seen_in`] among words that were read from the pixels.
 //!
 //! # What counts
 //!
@@ -22,10 +22,12 @@ mod collect;
 mod generic;
 mod person;
 mod scan;
+mod seen;
 mod vocabulary;
 
 pub(crate) use clean::Cleaner;
 pub use scan::{LeakFree, LeakKind, LeakScan, ScanError};
+pub use seen::SeenWord;
 
 use chrono::NaiveDate;
 

@@ -5,7 +5,7 @@
 
 use font8x8::UnicodeFonts as _;
 
-use super::{rng::Rng, scanner::Rect};
+use super::{rng::Rng, scanner::Rect, stray::Mark};
 
 /// Pixels of a side of a glyph's dot.
 const SCALE: usize = 2;
@@ -57,19 +57,17 @@ impl Canvas {
     /// Draws one line of text and gives the rectangle it stands in. What does not fit into the width is cut off.
     pub(super) fn text(&mut self, (x, y): (u16, u16), text: &str, colour: [u8; 3]) -> Rect {
         let fit = (self.width.saturating_sub(usize::from(x))) / usize::from(CELL);
-        let mut cells = 0;
-        for (i, character) in text.chars().take(fit).enumerate() {
-            let glyph = font8x8::BASIC_FONTS.get(character).unwrap_or([0x7E; 8]);
-            let left = usize::from(x) + i * usize::from(CELL);
-            for (row, bits) in glyph.iter().enumerate() {
-                for column in (0..8).filter(|column| bits >> column & 1 == 1) {
-                    let dot = [left + column * SCALE, usize::from(y) + row * SCALE, SCALE, SCALE];
-                    self.fill(dot.map(|v| v as u16), colour);
-                }
-            }
-            cells += 1;
+        let text: String = text.chars().take(fit).collect();
+        dots(&text, (x, y), SCALE as u16, |dot| self.fill(dot, colour));
+        [x, y, text.chars().count() as u16 * CELL, CELL]
+    }
+
+    /// Draws a line of text that stands outside the banner.
+    pub(super) fn mark(&mut self, mark: &Mark) {
+        if let Some(colour) = mark.backing {
+            self.fill(boxed(mark), colour);
         }
-        [x, y, cells * CELL, CELL]
+        dots(&mark.text, mark.at, mark.scale, |dot| self.fill(dot, mark.colour));
     }
 
     /// Draws the fan of a curved probe: speckle, brighter near the probe, with the ring of a fetal head in it. `drift` moves
@@ -107,6 +105,40 @@ impl Canvas {
             }
         }
     }
+}
+
+/// The box behind a line of text, some pixels larger.
+fn boxed(mark: &Mark) -> Rect {
+    let [x, y, w, h] = mark.rect();
+    [x.saturating_sub(4), y.saturating_sub(4), w + 8, h + 8]
+}
+
+/// Gives `fill` every dot of a line of text at `(x, y)`; a dot is `scale` pixels square.
+fn dots(text: &str, (x, y): (u16, u16), scale: u16, mut fill: impl FnMut(Rect)) {
+    for (left, character) in (x..).step_by(usize::from(8 * scale)).zip(text.chars()) {
+        let glyph = font8x8::BASIC_FONTS.get(character).unwrap_or([0x7E; 8]);
+        for (row, bits) in (0..).zip(glyph) {
+            for column in (0..8).filter(|column| bits >> column & 1 == 1) {
+                fill([left + column * scale, y + row * scale, scale, scale]);
+            }
+        }
+    }
+}
+
+/// Draws a line of text into a slice of `size` pixels square; white is the greatest value of 12 bits.
+pub(super) fn mark_slice(words: &mut [u16], size: u16, mark: &Mark) {
+    let value = |colour: [u8; 3]| u16::from(colour[1]) << 4 | 0xF;
+    let size = usize::from(size);
+    let mut fill = |rect: Rect, value: u16| {
+        let [x, y, w, h] = rect.map(usize::from);
+        for line in words.chunks_exact_mut(size).skip(y).take(h) {
+            line[x.min(size)..(x + w).min(size)].fill(value);
+        }
+    };
+    if let Some(colour) = mark.backing {
+        fill(boxed(mark), value(colour));
+    }
+    dots(&mark.text, mark.at, mark.scale, |dot| fill(dot, value(mark.colour)));
 }
 
 /// A slice through a phantom, `size` pixels square: an ellipse with bone, soft tissue and noise. Values are 12 bits.

@@ -9,6 +9,7 @@ use super::{
     people::{Patient, PersonName},
     rng::Rng,
     scanner::Scanner,
+    stray::Stray,
 };
 
 /// One study.
@@ -80,7 +81,7 @@ impl Session {
     }
 }
 
-/// What of an object's size is not left to chance: for measuring, where sizes must be known.
+/// What of an object is not left to chance: for measuring.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fixed {
     /// Side of a CT slice, pixels.
@@ -89,6 +90,8 @@ pub struct Fixed {
     pub frames: Option<u32>,
     /// Size of a screen capture: rows, columns.
     pub size: Option<(u16, u16)>,
+    /// Text in the image besides the banner.
+    pub stray: Option<Stray>,
 }
 
 #[derive(Debug)]

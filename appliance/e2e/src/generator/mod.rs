@@ -17,6 +17,7 @@ mod people;
 mod repertoire;
 mod report;
 mod rng;
+mod stray;
 mod tomography;
 mod ultrasound;
 
@@ -29,6 +30,7 @@ pub use clinic::Fixed;
 pub use key::{Burnt, Class, Entry, KEY_NAME, Key, Planted};
 pub use kind::{CALLED_AE, Expectation, Kind, Mix, UNROUTED_AE};
 pub use repertoire::Repertoire;
+pub use stray::Stray;
 
 use clinic::{Clinic, Session};
 use draft::Draft;

@@ -141,6 +141,11 @@ impl PersonName {
         Self::ascii(rng.pick(STAFF_FAMILIES), rng.pick(STAFF_GIVEN), "", prefix)
     }
 
+    /// True when what a banner shows can be read out of the name itself: its letters are those of Latin-1 and Latin Extended-A.
+    pub(super) fn is_latin(&self) -> bool {
+        self.spoken().chars().all(|c| c.is_ascii() || ('\u{C0}'..'\u{180}').contains(&c))
+    }
+
     /// As a value of VR PN.
     pub(super) fn pn(&self) -> String {
         let mut components = vec![self.family.as_str(), &self.given, &self.middle, self.prefix];

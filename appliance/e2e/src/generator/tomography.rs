@@ -10,12 +10,12 @@ use super::{
         Draft,
         Piece::{Plant, Say},
     },
-    key::Class,
+    key::{Burnt, Class},
     kind::Kind,
     modules::{self, Common, code, common, image_pixel},
     people::spaced,
     rng::Rng,
-    scanner,
+    scanner, stray,
 };
 
 /// Makes a CT slice.
@@ -42,8 +42,8 @@ pub(super) fn ct(session: &Session, rng: &mut Rng) -> Made {
     draft.put(tags::GANTRY_DETECTOR_TILT, VR::DS, "0");
     plane(&mut draft, session, 12);
     private_ge(&mut draft, session, rng);
-    draft.words(canvas::slice(session.series.side, session.instance, rng));
-    Made { draft, transfer_syntax: uids::EXPLICIT_VR_LITTLE_ENDIAN, burnt: Vec::new() }
+    let burnt = pixels(&mut draft, session, session.series.side, rng);
+    Made { draft, transfer_syntax: uids::EXPLICIT_VR_LITTLE_ENDIAN, burnt }
 }
 
 /// Makes an MR slice; the Siemens one in implicit VR.
@@ -81,9 +81,18 @@ pub(super) fn mr(kind: Kind, session: &Session, rng: &mut Rng) -> Made {
     } else {
         private_philips(&mut draft, session);
     }
-    draft.words(canvas::slice(session.series.side.min(320), session.instance, rng));
+    let burnt = pixels(&mut draft, session, session.series.side.min(320), rng);
     let transfer_syntax = if siemens { uids::IMPLICIT_VR_LITTLE_ENDIAN } else { uids::EXPLICIT_VR_LITTLE_ENDIAN };
-    Made { draft, transfer_syntax, burnt: Vec::new() }
+    Made { draft, transfer_syntax, burnt }
+}
+
+/// Puts the slice's pixels, with what text there is to be in them.
+fn pixels(draft: &mut Draft, session: &Session, side: u16, rng: &mut Rng) -> Vec<Burnt> {
+    let mut words = canvas::slice(side, session.instance, rng);
+    let marks = stray::marks(session, (side, side), false, rng);
+    marks.iter().for_each(|mark| canvas::mark_slice(&mut words, side, mark));
+    draft.words(words);
+    marks.iter().map(stray::Mark::burnt).collect()
 }
 
 /// Frame of reference, image plane, pixels and references, which CT and MR share.

@@ -16,6 +16,7 @@ use super::{
     modules::{self, Common, common, image_pixel},
     people::spaced,
     rng::Rng,
+    stray,
 };
 
 /// Quality of the JPEG frames.
@@ -46,12 +47,17 @@ pub(super) fn make(kind: Kind, session: &Session, rng: &mut Rng) -> Made {
     if multi_frame {
         cine(&mut draft, frames);
     }
+    let marks = stray::marks(session, size, true, rng);
     let mut burnt = Vec::new();
     let mut drawn = Vec::with_capacity(frames);
     for frame in 0..frames {
         let mut canvas = Canvas::new(size);
         canvas.fan(rng, 3 * frame as i32);
         burnt = banner(&mut canvas, session);
+        for mark in &marks {
+            canvas.mark(mark);
+            burnt.push(mark.burnt());
+        }
         drawn.push(canvas);
     }
     if jpeg {

@@ -40,6 +40,8 @@ pub(super) const fn hold(reason: HoldReason) -> &'static str {
         HoldReason::DecodeFailed => "pixels cannot be decoded",
         HoldReason::RedactionUnproven => "redaction not proven",
         HoldReason::LeakFound => "an identifier was found",
+        HoldReason::TextInPixels => "an identifier was read in the pixels",
+        HoldReason::SecondLookFailed => "the second look failed",
         HoldReason::WorkerCrashed => "worker crashed",
         HoldReason::WorkerTimeout => "worker took too long",
         HoldReason::RefusedByHub => "refused by the hub",

@@ -11,6 +11,7 @@ use std::{
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, from_reader};
 use gift_deid::{
+    eyes::Closed,
     judge::{Files, Judge, Outcome},
     policy::PolicyTexts,
     protocol::Job,
@@ -35,11 +36,13 @@ fn judged(judge: &Judge, object: &Generated) -> (Expectation, Option<String>, Ve
         sop_instance_uid: object.sop_instance.clone(),
         profile: "gift-default-1".into(),
         places: Vec::new(),
+        look: false,
     };
     let mut line = KeyedPseudonymiser::new(PseudonymKey::new(&[7; 32], 1));
     let files = Files { input: &input, output: &output, scratch: &scratch };
-    match judge.judge(&job, files, &mut line).unwrap() {
+    match judge.judge(&job, files, &mut line, &mut Closed).unwrap() {
         Outcome::Held(reason, _) => (Expectation::Held(reason), None, Vec::new()),
+        Outcome::TextFound(ground, _) => panic!("{:?}: text found in what {ground} cleared", object.kind),
         Outcome::Released(sealed) => {
             let facts = sealed.value();
             let bytes = all(&output, facts.output_bytes);
