@@ -131,30 +131,30 @@ pub(crate) fn written_forms(date: NaiveDate) -> Vec<String> {
     let (year, month, day) =
         (format!("{:04}", date.year()), format!("{:02}", date.month()), format!("{:02}", date.day()));
     let (y, m, d) = (year.as_str(), month.as_str(), day.as_str());
+    let (short_m, short_d) = (m.trim_start_matches('0'), d.trim_start_matches('0'));
     let mut forms = Vec::with_capacity(32);
     for separator in ["", "-", "/", ".", " "] {
         for order in [[y, m, d], [d, m, y], [m, d, y]] {
             forms.push(order.join(separator));
         }
         if separator != " " {
-            for order in [["%Y", "%-m", "%-d"], ["%-d", "%-m", "%Y"], ["%-m", "%-d", "%Y"]] {
-                forms.push(date.format(&order.join(separator)).to_string());
+            for order in [[y, short_m, short_d], [short_d, short_m, y], [short_m, short_d, y]] {
+                forms.push(order.join(separator));
             }
         }
     }
     for names in [["年", "月", "日"], ["년 ", "월 ", "일"]] {
         forms.push(format!("{}{}{}{}{}{}", date.year(), names[0], date.month(), names[1], date.day(), names[2]));
     }
-    let short_day = d.strip_prefix('0').unwrap_or(d);
     let name = MONTHS[date.month0() as usize];
     let capital = [&name[..1].to_ascii_uppercase(), &name[1..]].concat();
     for month in [&capital[..3], &capital] {
         for separator in ["-", " ", ""] {
             forms.push([d, month, y].join(separator));
-            forms.push([short_day, month, y].join(separator));
+            forms.push([short_d, month, y].join(separator));
         }
-        forms.push([month, " ", short_day, ", ", y].concat());
-        forms.push([month, " ", short_day, " ", y].concat());
+        forms.push([month, " ", short_d, ", ", y].concat());
+        forms.push([month, " ", short_d, " ", y].concat());
     }
     forms.sort_unstable();
     forms.dedup();

@@ -132,11 +132,13 @@ fn spawn(start: &Start) -> Result<(Child, ChildStdin, BufReader<ChildStdout>)> {
     let mut stdout = BufReader::new(stdout);
     let mut ready = String::new();
     stdout.read_line(&mut ready)?;
-    if ready.trim() != "ready" {
-        child.wait()?;
-        bail!("a lane did not become ready");
+    match serde_json::from_str(&ready) {
+        Ok(Ok(())) => return Ok((child, stdin, stdout)),
+        Ok(Err::<(), String>(why)) => bail!(why),
+        Err(_) => {}
     }
-    Ok((child, stdin, stdout))
+    child.wait()?;
+    bail!("a lane did not become ready")
 }
 
 fn say(to: &mut impl Write, what: &impl Serialize) -> Result<()> {
@@ -149,7 +151,7 @@ fn say(to: &mut impl Write, what: &impl Serialize) -> Result<()> {
 /// The child: serves until its owner closes the pipe.
 ///
 /// # Errors
-/// The owner's pipe or the policy; nobody reads why, the owner sees the end.
+/// The owner's pipe or the policy; the owner is told why.
 pub(crate) fn serve() -> Result<()> {
     std::panic::set_hook(Box::new(|_| std::process::exit(101)));
     let bounds = Workers::default();
@@ -158,12 +160,16 @@ pub(crate) fn serve() -> Result<()> {
     let mut lines = io::stdin().lock().lines();
     let Some(first) = lines.next() else { return Ok(()) };
     let start: Start = serde_json::from_str(&first?)?;
-    let judge = policy::judge(&start.policy, start.templates.as_deref(), &start.options)?;
-    let key = start.key.load()?;
-    let room = Room::new(&start)?;
+    let ready = || {
+        let judge = policy::judge(&start.policy, start.templates.as_deref(), &start.options)?;
+        anyhow::Ok((judge, start.key.load()?, Room::new(&start)?))
+    };
     let mut stdout = io::stdout().lock();
-    stdout.write_all(b"ready\n")?;
-    stdout.flush()?;
+    let (judge, key, room) = match ready() {
+        Ok(ready) => ready,
+        Err(why) => return say(&mut stdout, &Err::<(), _>(format!("{why:#}"))),
+    };
+    say(&mut stdout, &Ok::<_, String>(()))?;
     for line in lines {
         let input: Vec<u8> = serde_json::from_str(&line?)?;
         alarm::set(u32::try_from(bounds.timeout_seconds)?);

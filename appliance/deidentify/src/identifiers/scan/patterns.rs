@@ -1,6 +1,6 @@
 //! The byte patterns of an object's identifiers, in every encoding.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::Datelike as _;
 use encoding_rs::{EncoderResult, Encoding};
@@ -51,6 +51,36 @@ pub(super) struct Patterns {
     texts: Vec<(String, Edge, LeakKind)>,
     bytes: Vec<u8>,
     pub(super) list: Vec<Pattern>,
+    /// The characters beyond ASCII that came up.
+    beyond: BTreeMap<char, Coded>,
+}
+
+/// One character in each of [`ENCODINGS`].
+struct Coded {
+    /// Bit n is set when encoding n has it.
+    able: u32,
+    /// Its bytes and how many of them count.
+    bytes: [([u8; MOST_BYTES], u8); ENCODINGS.len()],
+}
+
+impl Coded {
+    fn of(&self, encoding: usize) -> &[u8] {
+        let (bytes, length) = &self.bytes[encoding];
+        &bytes[..usize::from(*length)]
+    }
+}
+
+fn coded(c: char) -> Coded {
+    let mut coded = Coded { able: 0, bytes: [([0; MOST_BYTES], 0); ENCODINGS.len()] };
+    let mut utf8 = [0; 4];
+    let text = &*c.encode_utf8(&mut utf8);
+    for (n, (encoding, (into, length))) in ENCODINGS.iter().zip(&mut coded.bytes).enumerate() {
+        let (result, _, written) = encoding.new_encoder().encode_from_utf8_without_replacement(text, into, true);
+        if result == EncoderResult::InputEmpty {
+            (coded.able, *length) = (coded.able | 1 << n, written as u8);
+        }
+    }
+    coded
 }
 
 impl Patterns {
@@ -87,14 +117,23 @@ impl Patterns {
         if text.is_ascii() {
             return;
         }
-        for encoding in ENCODINGS {
+        let mut able = u32::MAX;
+        text.chars().filter(|c| !c.is_ascii()).for_each(|c| able &= self.beyond.entry(c).or_insert_with(|| coded(c)).able);
+        for encoding in (0..ENCODINGS.len()).filter(|encoding| able >> encoding & 1 == 1) {
             bytes.clear();
-            let mut encoder = encoding.new_encoder();
-            let most = encoder.max_buffer_length_from_utf8_without_replacement(text.len()).unwrap_or(0);
-            bytes.reserve(most);
-            let (result, _) = encoder.encode_from_utf8_to_vec_without_replacement(text, &mut bytes, true);
-            if result == EncoderResult::InputEmpty {
-                self.put(&bytes, 1, edge, kind, first);
+            for c in text.chars() {
+                match self.beyond.get(&c) {
+                    Some(coded) => bytes.extend_from_slice(coded.of(encoding)),
+                    None => bytes.push(c as u8),
+                }
+            }
+            self.put(&bytes, 1, edge, kind, first);
+        }
+        // The one with states; it has the characters of EUC-JP.
+        if able >> EUC_JP & 1 == 1 {
+            let (encoded, _, unmappable) = encoding_rs::ISO_2022_JP.encode(text);
+            if !unmappable {
+                self.put(&encoded, 1, edge, kind, first);
             }
         }
     }
@@ -142,7 +181,7 @@ impl Patterns {
             for b in parts.iter().skip(n + 1).filter(|b| a.chars().count() > 1 && b.chars().count() > 1) {
                 for (a, b) in [(a, b), (b, a)] {
                     for separator in ["^", " ", ", ", ",", "_"] {
-                        self.add(format!("{a}{separator}{b}"), Edge::Word, LeakKind::Name);
+                        self.add([a, separator, b].concat(), Edge::Word, LeakKind::Name);
                     }
                 }
             }
@@ -189,8 +228,11 @@ impl Patterns {
     }
 }
 
-/// Encodings in which text beyond ASCII is looked for, besides UTF-8 and UTF-16.
-static ENCODINGS: [&Encoding; 17] = [
+/// Room that an encoder wants for one character of at most four bytes.
+const MOST_BYTES: usize = 16;
+/// Encodings in which text beyond ASCII is looked for, besides UTF-8, UTF-16 and ISO-2022-JP. A text's bytes in them are those of its
+/// characters, one after the other, and ASCII stands for itself.
+static ENCODINGS: [&Encoding; 16] = [
     encoding_rs::WINDOWS_1252,
     encoding_rs::ISO_8859_2,
     encoding_rs::ISO_8859_3,
@@ -204,8 +246,35 @@ static ENCODINGS: [&Encoding; 17] = [
     encoding_rs::WINDOWS_874,
     encoding_rs::SHIFT_JIS,
     encoding_rs::EUC_JP,
-    encoding_rs::ISO_2022_JP,
     encoding_rs::EUC_KR,
     encoding_rs::GBK,
     encoding_rs::GB18030,
 ];
+/// Where among them that is.
+const EUC_JP: usize = 12;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_its_characters_in_every_encoding() {
+        let texts = ["Müller^Zoë", "Žižek", "Ωμέγα", "Сидоров", "山田^太郎", "김희중", "กข", "ﾔﾏﾀﾞ", "¥‾ß€", "שלום", "احمد", "𠮷田", "Łŭğ"];
+        let mut seen = [0; ENCODINGS.len()];
+        for text in texts {
+            for (n, encoding) in ENCODINGS.iter().enumerate() {
+                let (whole, _, unmappable) = encoding.encode(text);
+                let rows: Vec<_> = text.chars().map(coded).collect();
+                let able = rows.iter().all(|row| row.able >> n & 1 == 1);
+                assert_eq!(able, !unmappable, "{text} {}", encoding.name());
+                if able {
+                    seen[n] += 1;
+                    assert_eq!(rows.iter().map(|row| row.of(n)).collect::<Vec<_>>().concat(), *whole, "{text}");
+                }
+            }
+            let unmappable = encoding_rs::ISO_2022_JP.encode(text).2;
+            assert!(unmappable || text.chars().all(|c| coded(c).able >> EUC_JP & 1 == 1), "{text}");
+        }
+        assert!(seen.iter().all(|texts| *texts > 0) && ENCODINGS[EUC_JP] == encoding_rs::EUC_JP);
+    }
+}

@@ -21,6 +21,8 @@ const MOST_SPARE: usize = 4;
 const WORD: usize = 4;
 /// Bits of the bitmap's index.
 const INDEX_BITS: u32 = 16;
+/// Bits of it that choose a chain.
+const CHAIN_BITS: u32 = 10;
 /// ASCII upper and lower case differ in this bit, here of each byte.
 const CASE: u32 = 0x2020_2020;
 /// Bytes whose range is looked at together: a line of the cache.
@@ -35,12 +37,15 @@ struct Entry {
     pattern: u32,
     /// Where the word stands in it.
     offset: u32,
+    /// Ordinal of the next entry of the same chain, from 1; 0 at its end.
+    next: u32,
 }
 
 /// Patterns by some of their words.
 pub(super) struct Words {
     bitmap: Vec<u64>,
-    /// Ascending by word.
+    /// First entry of each chain, from 1; 0 for none. What is built anew for every object must not be sorted.
+    chains: Vec<u32>,
     entries: Vec<Entry>,
     /// Range of the bytes of the words.
     range: Range,
@@ -88,6 +93,11 @@ fn index(word: u32) -> usize {
     (word.wrapping_mul(0x9E37_79B1) >> (32 - INDEX_BITS)) as usize
 }
 
+/// The chain of words with this index.
+fn chain(index: usize) -> usize {
+    index >> (INDEX_BITS - CHAIN_BITS)
+}
+
 fn word_of(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
@@ -132,6 +142,7 @@ impl Words {
     fn new(patterns: &Patterns, ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
         let mut entries = Vec::with_capacity(patterns.list.len() * ways);
         let mut bitmap = vec![0; 1 << (INDEX_BITS - 6)];
+        let mut chains = vec![0; 1 << CHAIN_BITS];
         let (mut range, mut grey) = (Range::NONE, Range::NONE);
         for (number, pattern) in (0..).zip(&patterns.list).filter(|(_, pattern)| wanted(pattern)) {
             let bytes = patterns.of(pattern);
@@ -146,13 +157,14 @@ impl Words {
                 if is_grey(word) {
                     grey = grey.with(bytes);
                 }
-                entries.push(Entry { word, pattern: number, offset });
                 let at = index(word);
                 bitmap[at / 64] |= 1 << (at % 64);
+                let first = &mut chains[chain(at)];
+                entries.push(Entry { word, pattern: number, offset, next: *first });
+                *first = entries.len() as u32;
             }
         }
-        entries.sort_unstable_by_key(|entry| entry.word);
-        Self { bitmap, entries, range, grey, arch: Arch::new() }
+        Self { bitmap, chains, entries, range, grey, arch: Arch::new() }
     }
 
     /// True when there is nothing to look for.
@@ -235,7 +247,7 @@ impl Words {
         if self.bitmap[bit / 64] >> (bit % 64) & 1 == 0 {
             return None;
         }
-        self.compare(patterns, bytes, word, at, judge)
+        self.compare(patterns, bytes, self.chains[chain(bit)], word, at, judge)
     }
 
     #[cold]
@@ -243,12 +255,14 @@ impl Words {
         &self,
         patterns: &Patterns,
         bytes: &[u8],
+        first: u32,
         word: u32,
         at: usize,
         judge: &mut impl FnMut(&Pattern, usize) -> Option<T>,
     ) -> Option<T> {
-        let first = self.entries.partition_point(|entry| entry.word < word);
-        self.entries[first..].iter().take_while(|entry| entry.word == word).find_map(|entry| {
+        let entry = |ordinal: u32| (ordinal > 0).then(|| &self.entries[ordinal as usize - 1]);
+        let mut chain = std::iter::successors(entry(first), |last| entry(last.next)).filter(|entry| entry.word == word);
+        chain.find_map(|entry| {
             let pattern = &patterns.list[entry.pattern as usize];
             let start = at.checked_sub(entry.offset as usize)?;
             let found = bytes.get(start..start + pattern.len())?;
