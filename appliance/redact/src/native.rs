@@ -19,8 +19,10 @@ pub(crate) struct Native<'m> {
     unit_px: u32,
     /// Units per line.
     units: usize,
-    /// Bytes of a blank unit, by plane.
-    fill: Vec<Vec<u8>>,
+    /// Bytes of a unit.
+    unit: usize,
+    /// A blank line, by plane.
+    blank: Vec<Vec<u8>>,
     clean: Option<Clean>,
 }
 
@@ -129,20 +131,22 @@ impl<'m> Native<'m> {
             _ if planar => (1, vec![a, b, c]),
             _ => (1, vec![[a, b, c].concat()]),
         };
+        let units = usize::from(layout.columns) / unit_px as usize;
         Self {
             mask,
             rows: u32::from(layout.rows),
             planes: fill.len() as u32,
             unit_px,
-            units: usize::from(layout.columns) / unit_px as usize,
-            fill,
+            units,
+            unit: fill[0].len(),
+            blank: fill.iter().map(|unit| unit.repeat(units)).collect(),
             clean,
         }
     }
 
     /// Bytes per line.
     pub(crate) fn line_length(&self) -> usize {
-        self.units * self.fill[0].len()
+        self.units * self.unit
     }
 
     /// Lines per frame.
@@ -151,7 +155,7 @@ impl<'m> Native<'m> {
     }
 
     fn blank_of(&self, line: u32) -> &[u8] {
-        &self.fill[(line / self.rows) as usize]
+        &self.blank[(line / self.rows) as usize]
     }
 
     fn spans(&self, line: u32, spans: &mut Vec<(u32, u32)>) {
@@ -177,11 +181,8 @@ impl<'m> Native<'m> {
         self.spans(line, spans);
         let blank = self.blank_of(line);
         for &(start, end) in spans.iter() {
-            let inside = &mut bytes[start as usize * blank.len()..end as usize * blank.len()];
-            match blank {
-                [byte] => inside.fill(*byte),
-                _ => inside.chunks_exact_mut(blank.len()).for_each(|unit| unit.copy_from_slice(blank)),
-            }
+            let inside = start as usize * self.unit..end as usize * self.unit;
+            bytes[inside.clone()].copy_from_slice(&blank[inside]);
         }
     }
 
@@ -195,10 +196,8 @@ impl<'m> Native<'m> {
         let blank = self.blank_of(line);
         let mut from = 0;
         for &(start, end) in spans.iter().chain(&[(self.units as u32, self.units as u32)]) {
-            let (start, end) = (start as usize * blank.len(), end as usize * blank.len());
-            if !self.is_kept(&before[from..start], &after[from..start])
-                || !after[start..end].chunks_exact(blank.len()).all(|unit| unit == blank)
-            {
+            let (start, end) = (start as usize * self.unit, end as usize * self.unit);
+            if !self.is_kept(&before[from..start], &after[from..start]) || after[start..end] != blank[start..end] {
                 return false;
             }
             from = end;

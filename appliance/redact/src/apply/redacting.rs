@@ -41,7 +41,9 @@ struct State {
     /// Frame of the first line that could not be proven.
     unproven: Option<u32>,
     before: Vec<u8>,
+    /// The line of which a part was handed out last, redacted and proven, and where it begins.
     line: Vec<u8>,
+    line_at: Option<u64>,
     spans: Vec<(u32, u32)>,
 }
 
@@ -138,12 +140,17 @@ impl<'a> Redacting<'a> {
 
     /// Fills `part` with what stands `within` the line that begins at `at`.
     fn part_of_line(&self, part: &mut [u8], at: u64, within: usize, state: &mut State) -> io::Result<()> {
-        let mut line = std::mem::take(&mut state.line);
-        line.resize(self.native.line_length(), 0);
-        let done = self.lines(&mut line, at, state);
-        part.copy_from_slice(&line[within..within + part.len()]);
-        state.line = line;
-        done
+        if state.line_at != Some(at) {
+            let mut line = std::mem::take(&mut state.line);
+            line.resize(self.native.line_length(), 0);
+            state.line_at = None;
+            let done = self.lines(&mut line, at, state);
+            state.line = line;
+            done?;
+            state.line_at = Some(at);
+        }
+        part.copy_from_slice(&state.line[within..within + part.len()]);
+        Ok(())
     }
 }
 
