@@ -26,19 +26,25 @@ impl<'a> BitReader<'a> {
     #[inline(always)]
     pub(super) fn refill(&mut self) {
         if self.count < 32 {
-            if let Some(chunk) = self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<8>()) {
-                let next = u64::from_be_bytes(*chunk);
-                if !has_ff(next) {
-                    let take = (64 - self.count) / 8;
-                    let kept = if take == 8 { next } else { next & !(u64::MAX >> (take * 8)) };
-                    self.window |= kept >> self.count;
-                    self.count += take * 8;
-                    self.position += take as usize;
-                    return;
-                }
-            }
-            *self = self.refilled_slowly();
+            self.fill();
         }
+    }
+
+    /// Makes at least 57 bits available.
+    #[inline(always)]
+    pub(super) fn fill(&mut self) {
+        if let Some(chunk) = self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<8>()) {
+            let next = u64::from_be_bytes(*chunk);
+            if !has_ff(next) {
+                let take = (64 - self.count) / 8;
+                let kept = if take == 8 { next } else { next & !(u64::MAX >> (take * 8)) };
+                self.window |= kept.checked_shr(self.count).unwrap_or(0);
+                self.count += take * 8;
+                self.position += take as usize;
+                return;
+            }
+        }
+        *self = self.refilled_slowly();
     }
 
     #[cold]
@@ -64,6 +70,12 @@ impl<'a> BitReader<'a> {
             self.count += 8;
         }
         self
+    }
+
+    /// Unread bits that are to be had without a refill.
+    #[inline(always)]
+    pub(super) fn available(&self) -> u32 {
+        self.count
     }
 
     /// The next `n` (1…32) bits, not consumed.

@@ -1,6 +1,8 @@
 //! Huffman tables: as specified in DHT (ITU-T T.81 B.2.4.2), for decoding, for encoding, the standard's own (Annex K.3),
 //! and optimal ones for given counts (Annex K.2).
 
+use std::sync::LazyLock;
+
 use super::{JpegError, bits::BitReader};
 
 /// A table as DHT states it: how many codes of each length, and the symbols in order of code.
@@ -142,6 +144,22 @@ impl Decoder {
         Ok(symbol)
     }
 
+    /// Bits of code and value, and the advance (0: end of block), of an AC symbol with a long code, not consumed.
+    #[cold]
+    #[inline(never)]
+    fn long(&self, reader: &BitReader<'_>) -> Result<(u32, u32), JpegError> {
+        let mut reader = *reader;
+        let before = reader.available();
+        let symbol = u32::from(self.decode(&mut reader)?);
+        let (run, size) = (symbol >> 4, symbol & 15);
+        let length = before - reader.available() + size;
+        match (run, size) {
+            (0, 0) => Ok((length, 0)),
+            (1..15, 0) => Err(JpegError::Malformed("AC symbol")),
+            _ => Ok((length, run + 1)),
+        }
+    }
+
     /// The symbol that 16 bits begin with, when its code is long, and the length of the code.
     #[inline(never)]
     fn decode_long(&self, next: u32) -> Result<(u8, u32), JpegError> {
@@ -154,6 +172,121 @@ impl Decoder {
         }
         Err(JpegError::Malformed("Huffman code"))
     }
+}
+
+/// Bits of the index of [`Strides`].
+const STRIDE_BITS: u32 = 12;
+
+/// A table arranged for passing over the AC symbols of a block, one or two at a time, where only their codes and where the block
+/// ends matter.
+pub(super) struct Strides([Stride; 1 << STRIDE_BITS]);
+
+/// What a window of bits begins with: of one symbol the bits of code and value and by how many coefficients the position in the
+/// block goes on (0: end of block), then the same of two where the window has both codes, else of one again; there the end of the
+/// block is [`Self::ENDS`]. All zero where a code is longer than the window or means nothing.
+#[derive(Clone, Copy)]
+struct Stride([u8; 4]);
+
+impl Stride {
+    const ENDS: u8 = 0x80;
+}
+
+impl Strides {
+    fn new(table: &Table) -> Self {
+        let mut short = [(0u8, 0u8); 1 << STRIDE_BITS];
+        for (symbol, code, length) in table.codes().filter(|(_, _, length)| *length <= STRIDE_BITS) {
+            let shift = STRIDE_BITS - length;
+            let first = (code << shift) as usize;
+            short[first..first + (1 << shift)].fill((length as u8, symbol));
+        }
+        // Bits of code and value, and the advance, of the code that a window of so many bits begins with.
+        let one = |window: usize, bits: u8| {
+            let (length, symbol) = short[window];
+            let (run, size) = (symbol >> 4, symbol & 15);
+            match (run, size) {
+                _ if length == 0 || length > bits => None,
+                (0, 0) => Some((length, 0)),
+                (1..15, 0) => None,
+                _ => Some((length + size, run + 1)),
+            }
+        };
+        Self(std::array::from_fn(|window| {
+            let Some(first) = one(window, STRIDE_BITS as u8) else { return Stride([0; 4]) };
+            let both = match first {
+                (length, 0) => (length, Stride::ENDS),
+                (length, _) if u32::from(length) >= STRIDE_BITS => first,
+                (length, advance) => {
+                    let rest = window << length & ((1 << STRIDE_BITS) - 1);
+                    match one(rest, STRIDE_BITS as u8 - length) {
+                        Some((more, 0)) => (length + more, advance | Stride::ENDS),
+                        Some((more, further)) => (length + more, advance + further),
+                        None => first,
+                    }
+                }
+            };
+            Stride([first.0, first.1, both.0, both.1])
+        }))
+    }
+
+    /// Passes over the AC symbols of a block; `codes` is told their bits and how many, at most 64 at a time, cut where nothing but
+    /// the block decides. `ac` is the same table.
+    #[inline(always)]
+    pub(super) fn pass(
+        &self,
+        ac: &Decoder,
+        reader: &mut BitReader<'_>,
+        mut codes: impl FnMut(u64, u32),
+    ) -> Result<(), JpegError> {
+        let (mut k, mut bits, mut count) = (1, 0, 0);
+        loop {
+            reader.fill();
+            // Two strides of at most 12 + 15 bits, or one that is longer.
+            for _ in 0..2 {
+                let stride = u32::from_le_bytes(self.0[reader.peek(STRIDE_BITS) as usize].0);
+                let [both, advance] = [stride >> 16 & 0xFF, stride >> 24 & !u32::from(Stride::ENDS)];
+                // Of two symbols the second is of this block only when the first does not complete it.
+                let (length, ended) = if k + advance < 64 && both != 0 {
+                    k += advance;
+                    (both, stride >> 31 != 0)
+                } else {
+                    let one = stride & 0xFF;
+                    let (length, advance) = if one != 0 { (one, stride >> 8 & 0xFF) } else { ac.long(reader)? };
+                    k += advance;
+                    if k > 64 {
+                        return Err(JpegError::Malformed("AC position"));
+                    }
+                    (length, advance == 0 || k == 64)
+                };
+                if count + length > u64::BITS {
+                    codes(bits, count);
+                    (bits, count) = (0, 0);
+                }
+                bits = bits << length | u64::from(reader.peek(length));
+                count += length;
+                reader.consume(length);
+                if ended {
+                    codes(bits, count);
+                    return Ok(());
+                }
+                if length > STRIDE_BITS + 15 {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The strides of a table of AC symbols, when it is one of Annex K.3.
+pub(super) fn strides(table: &Table) -> Option<&'static Strides> {
+    static OF: [LazyLock<Box<Strides>>; 2] =
+        [LazyLock::new(|| standard_strides(2)), LazyLock::new(|| standard_strides(3))];
+    let which = STANDARD[2..].iter().position(|(counts, symbols)| table.counts == *counts && table.symbols == *symbols);
+    which.map(|which| &**OF[which])
+}
+
+fn standard_strides(index: usize) -> Box<Strides> {
+    let (counts, symbols) = STANDARD[index];
+    Box::new(Strides::new(&Table { counts, symbols: symbols.to_vec() }))
 }
 
 /// A table arranged for encoding: by symbol, the code and its length (0: no code).

@@ -18,7 +18,7 @@ mod walk;
 pub(crate) use luma::luma;
 
 use crate::mask::Mask;
-use huffman::{Decoder, Encoder, Table};
+use huffman::{Decoder, Encoder, Strides, Table};
 use parse::{Frame, Parser, Process, ScanComponent, Segment};
 use sink::{Count, Encode, Prove};
 use walk::{Channel, Scan, walk};
@@ -79,8 +79,16 @@ pub struct Receipt {
     pub kept_blocks: u64,
     /// Blocks blanked.
     pub masked_blocks: u64,
-    /// Digest of frame header, quantisers and kept coefficients.
+    /// Kept blocks have the codes they had, and the tables are the same: they are all of Annex K.3. Else the tables are new.
+    same_tables: bool,
+    /// Digest of frame header, quantisers and kept coefficients, be it their symbols or their codes and tables.
     digest: u64,
+}
+
+impl Receipt {
+    fn new(same_tables: bool) -> Self {
+        Self { kept_blocks: 0, masked_blocks: 0, same_tables, digest: 0 }
+    }
 }
 
 /// Redacts one frame, appending the new stream to `out`.
@@ -88,8 +96,24 @@ pub struct Receipt {
 /// # Errors
 /// The stream is not one that can be redacted; `out` then holds rubbish behind what it held.
 pub fn redact(bytes: &[u8], expected: &Expected, mask: &Mask, out: &mut Vec<u8>) -> Result<Receipt, JpegError> {
+    let length = out.len();
+    match redact_frame(bytes, expected, mask, out, Receipt::new(true)) {
+        Err(JpegError::NoCode) => {
+            out.truncate(length);
+            redact_frame(bytes, expected, mask, out, Receipt::new(false))
+        }
+        done => done,
+    }
+}
+
+fn redact_frame(
+    bytes: &[u8],
+    expected: &Expected,
+    mask: &Mask,
+    out: &mut Vec<u8>,
+    mut receipt: Receipt,
+) -> Result<Receipt, JpegError> {
     let mut parser = Parser::new(bytes, Process::Sequential)?;
-    let mut receipt = Receipt { kept_blocks: 0, masked_blocks: 0, digest: 0 };
     out.extend_from_slice(&[0xFF, 0xD8]);
     loop {
         match parser.next()? {
@@ -117,7 +141,7 @@ pub fn redact(bytes: &[u8], expected: &Expected, mask: &Mask, out: &mut Vec<u8>)
 /// [`JpegError::Unproven`], or the stream cannot be read.
 pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) -> Result<(), JpegError> {
     let mut parser = Parser::new(bytes, Process::Sequential)?;
-    let mut seen = Receipt { kept_blocks: 0, masked_blocks: 0, digest: 0 };
+    let mut seen = Receipt::new(receipt.same_tables);
     loop {
         let before = parser.position;
         match parser.next()? {
@@ -130,7 +154,9 @@ pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) 
                 let tables = Tables::of(&parser, &scan)?;
                 let fill = fills(&parser, expected, &scan)?;
                 let frame = parser.frame.as_ref().ok_or(JpegError::Malformed("no frame"))?;
-                let mut prover = Prove { fill, receipt: &mut seen };
+                if seen.same_tables {
+                    digest_tables(&parser, &scan, &mut seen);
+                }
                 let channels = tables.channels(frame, &scan);
                 let walked = Scan {
                     bytes,
@@ -141,7 +167,11 @@ pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) 
                     restart_interval: parser.restart_interval,
                     mask,
                 };
-                parser.position = walk(walked, &mut prover)?;
+                parser.position = if seen.same_tables {
+                    walk(walked, &mut Prove::<false> { fill, receipt: &mut seen })?
+                } else {
+                    walk(walked, &mut Prove::<true> { fill, receipt: &mut seen })?
+                };
             }
             Segment::End if parser.position != bytes.len() => return Err(JpegError::Unproven("bytes behind EOI")),
             Segment::End if seen != *receipt => return Err(JpegError::Unproven("coefficients outside the mask")),
@@ -167,6 +197,7 @@ fn write_segment(out: &mut Vec<u8>, marker: u8, payload: &[u8]) {
 struct Tables {
     dc: Vec<Decoder>,
     ac: Vec<Decoder>,
+    strides: Vec<Option<&'static Strides>>,
 }
 
 impl Tables {
@@ -177,13 +208,14 @@ impl Tables {
         Ok(Self {
             dc: scan.iter().map(|s| arrange(&parser.dc[s.dc])).collect::<Result<_, _>>()?,
             ac: scan.iter().map(|s| arrange(&parser.ac[s.ac])).collect::<Result<_, _>>()?,
+            strides: scan.iter().map(|s| huffman::strides(parser.ac[s.ac].as_ref()?)).collect(),
         })
     }
 
     fn channels(&self, frame: &Frame, scan: &[ScanComponent]) -> Vec<Channel<'_>> {
         let sampling = scan.iter().map(|s| frame.components[s.index]);
-        let tables = self.dc.iter().zip(&self.ac);
-        tables.zip(sampling).map(|((dc, ac), c)| Channel { dc, ac, h: c.h, v: c.v }).collect()
+        let tables = self.dc.iter().zip(&self.ac).zip(&self.strides);
+        tables.zip(sampling).map(|(((dc, ac), &strides), c)| Channel { dc, ac, strides, h: c.h, v: c.v }).collect()
     }
 }
 
@@ -253,41 +285,47 @@ fn redact_scan(
         restart_interval: parser.restart_interval,
         mask,
     };
-    let used = scan.iter().flat_map(|s| [&parser.dc[s.dc], &parser.ac[s.ac]]);
-    let mut fitted = !used.flatten().all(Table::is_standard);
-    let (length, before) = (out.len(), *receipt);
-    loop {
-        let (dc, ac) = if fitted {
-            let mut count = Count::new(fill, scan);
-            walk(walked, &mut count)?;
-            count.into_tables()
-        } else {
-            (parser.dc.clone(), parser.ac.clone())
-        };
-        write_tables(out, scan, &dc, &ac);
-        write_scan_header(out, frame, scan);
-        let arrange = |slot: &Option<Table>| slot.as_ref().map(Encoder::new).ok_or(JpegError::NoCode);
-        let mut encode = Encode::new(
-            out,
-            scan.iter().map(|s| arrange(&dc[s.dc])).collect::<Result<_, _>>()?,
-            scan.iter().map(|s| arrange(&ac[s.ac])).collect::<Result<_, _>>()?,
-            fill,
-            receipt,
-        );
-        match walk(walked, &mut encode) {
-            Ok(end) => {
-                encode.finish();
-                parser.position = end;
-                return Ok(());
-            }
-            Err(JpegError::NoCode) if !fitted => {
-                fitted = true;
-                out.truncate(length);
-                *receipt = before;
-            }
-            Err(other) => return Err(other),
+    if receipt.same_tables {
+        if !used(parser, scan).all(Table::is_standard) {
+            return Err(JpegError::NoCode);
         }
+        digest_tables(parser, scan, receipt);
+        write_tables(out, scan, &parser.dc, &parser.ac);
+        write_scan_header(out, frame, scan);
+        let (dc, ac) = (encoders(scan, &parser.dc, |s| s.dc)?, encoders(scan, &parser.ac, |s| s.ac)?);
+        let mut encode = Encode::<false>::new(out, dc, ac, fill, receipt);
+        parser.position = walk(walked, &mut encode)?;
+        encode.finish();
+        return Ok(());
     }
+    let mut count = Count::new(fill, scan);
+    walk(walked, &mut count)?;
+    let (dc, ac) = count.into_tables();
+    write_tables(out, scan, &dc, &ac);
+    write_scan_header(out, frame, scan);
+    let (dc, ac) = (encoders(scan, &dc, |s| s.dc)?, encoders(scan, &ac, |s| s.ac)?);
+    let mut encode = Encode::<true>::new(out, dc, ac, fill, receipt);
+    parser.position = walk(walked, &mut encode)?;
+    encode.finish();
+    Ok(())
+}
+
+/// The tables that a scan uses.
+fn used<'p>(parser: &'p Parser<'_>, scan: &'p [ScanComponent]) -> impl Iterator<Item = &'p Table> {
+    scan.iter().flat_map(|s| [&parser.dc[s.dc], &parser.ac[s.ac]]).flatten()
+}
+
+fn digest_tables(parser: &Parser<'_>, scan: &[ScanComponent], receipt: &mut Receipt) {
+    receipt.digest = used(parser, scan).fold(receipt.digest, sink::digest_table);
+}
+
+/// By component of the scan, the table that `selector` chooses, arranged for encoding.
+fn encoders(
+    scan: &[ScanComponent],
+    tables: &[Option<Table>; 4],
+    selector: impl Fn(&ScanComponent) -> usize,
+) -> Result<Vec<Encoder>, JpegError> {
+    scan.iter().map(|s| tables[selector(s)].as_ref().map(Encoder::new).ok_or(JpegError::NoCode)).collect()
 }
 
 fn write_tables(out: &mut Vec<u8>, scan: &[ScanComponent], dc: &[Option<Table>; 4], ac: &[Option<Table>; 4]) {

@@ -1,4 +1,4 @@
-//! The three things done with a walked scan: count symbols for fitted tables, encode, prove.
+//! What is done with a walked scan: count symbols for fitted tables, encode with other tables or the same, prove.
 
 use super::{
     JpegError, Receipt,
@@ -37,6 +37,17 @@ fn digest_dc(digest: u64, component: usize, dc: i32) -> u64 {
 #[inline(always)]
 fn digest_ac(digest: u64, symbol: u8, bits: u32) -> u64 {
     mix(digest, 1 << 45 | u64::from(symbol) << 16 | u64::from(bits))
+}
+
+#[inline(always)]
+fn digest_codes(digest: u64, bits: u64, length: u32) -> u64 {
+    mix(mix(digest, 1 << 46 | u64::from(length)), bits)
+}
+
+/// Takes the tables into the digest with which codes are to be read.
+pub(super) fn digest_table(digest: u64, table: &Table) -> u64 {
+    let digest = table.counts.iter().fold(mix(digest, 1 << 47), |d, &n| mix(d, 1 << 48 | u64::from(n)));
+    table.symbols.iter().fold(digest, |d, &symbol| mix(d, 1 << 49 | u64::from(symbol)))
 }
 
 /// Counts the symbols that the redacted scan will have.
@@ -83,8 +94,8 @@ impl Sink for Count {
     }
 }
 
-/// Writes the redacted scan.
-pub(super) struct Encode<'a> {
+/// Writes the redacted scan: with new tables (`SYMBOLS`), or with those it had, the codes of kept blocks as they are.
+pub(super) struct Encode<'a, const SYMBOLS: bool> {
     writer: BitWriter<'a>,
     dc: Vec<Encoder>,
     ac: Vec<Encoder>,
@@ -93,7 +104,7 @@ pub(super) struct Encode<'a> {
     receipt: &'a mut Receipt,
 }
 
-impl<'a> Encode<'a> {
+impl<'a, const SYMBOLS: bool> Encode<'a, SYMBOLS> {
     pub(super) fn new(
         out: &'a mut Vec<u8>,
         dc: Vec<Encoder>,
@@ -133,7 +144,8 @@ impl<'a> Encode<'a> {
     }
 }
 
-impl Sink for Encode<'_> {
+impl<const SYMBOLS: bool> Sink for Encode<'_, SYMBOLS> {
+    const SYMBOLS: bool = SYMBOLS;
     #[inline(always)]
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError> {
         self.receipt.kept_blocks += 1;
@@ -144,6 +156,14 @@ impl Sink for Encode<'_> {
     fn ac(&mut self, component: usize, symbol: u8, bits: u32) -> Result<(), JpegError> {
         self.receipt.digest = digest_ac(self.receipt.digest, symbol, bits);
         self.put_ac(component, symbol, bits)
+    }
+    #[inline(always)]
+    fn codes(&mut self, bits: u64, length: u32) {
+        self.receipt.digest = digest_codes(self.receipt.digest, bits, length);
+        if length > 32 {
+            self.writer.put((bits >> 32) as u32, length - 32);
+        }
+        self.writer.put(bits as u32, length.min(32));
     }
     fn masked(&mut self, component: usize, _dc: i32, _flat: bool) -> Result<(), JpegError> {
         self.receipt.masked_blocks += 1;
@@ -157,12 +177,13 @@ impl Sink for Encode<'_> {
 }
 
 /// Holds a written scan against what it must be.
-pub(super) struct Prove<'a> {
+pub(super) struct Prove<'a, const SYMBOLS: bool> {
     pub(super) fill: [i32; 3],
     pub(super) receipt: &'a mut Receipt,
 }
 
-impl Sink for Prove<'_> {
+impl<const SYMBOLS: bool> Sink for Prove<'_, SYMBOLS> {
+    const SYMBOLS: bool = SYMBOLS;
     #[inline(always)]
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError> {
         self.receipt.kept_blocks += 1;
@@ -173,6 +194,10 @@ impl Sink for Prove<'_> {
     fn ac(&mut self, _component: usize, symbol: u8, bits: u32) -> Result<(), JpegError> {
         self.receipt.digest = digest_ac(self.receipt.digest, symbol, bits);
         Ok(())
+    }
+    #[inline(always)]
+    fn codes(&mut self, bits: u64, length: u32) {
+        self.receipt.digest = digest_codes(self.receipt.digest, bits, length);
     }
     fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError> {
         if dc != self.fill[component] || !flat {

@@ -3,13 +3,16 @@
 use super::{
     JpegError,
     bits::BitReader,
-    huffman::Decoder,
+    huffman::{Decoder, Strides},
     parse::{Frame, ScanComponent},
 };
 use crate::mask::Mask;
 
 /// What becomes of the blocks.
 pub(super) trait Sink {
+    /// Whether it is told of AC symbols ([`Self::ac`]), or only of their codes as they stand ([`Self::codes`]), which is faster; then
+    /// every channel must have its strides.
+    const SYMBOLS: bool = true;
     /// The blocks of the MCU at column `x` and row `y` of the scan's grid come next; false ends the walk.
     #[inline(always)]
     fn at(&mut self, _x: u32, _y: u32) -> bool {
@@ -19,6 +22,9 @@ pub(super) trait Sink {
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError>;
     /// An AC symbol of a block outside the mask (run × 16 + size) with its `size` extra bits.
     fn ac(&mut self, component: usize, symbol: u8, bits: u32) -> Result<(), JpegError>;
+    /// The next `length` (1…64) bits of the codes and values of a block outside the mask, cut where nothing but the block decides.
+    #[inline(always)]
+    fn codes(&mut self, _bits: u64, _length: u32) {}
     /// A block inside the mask: its DC, and whether it has any AC symbol but an immediate end of block.
     fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError>;
     /// A restart marker; DC prediction starts over.
@@ -26,10 +32,11 @@ pub(super) trait Sink {
 }
 
 /// One component of a scan, with its tables arranged.
-#[derive(Debug)]
 pub(super) struct Channel<'t> {
     pub(super) dc: &'t Decoder,
     pub(super) ac: &'t Decoder,
+    /// Of `ac`, when it has some.
+    pub(super) strides: Option<&'static Strides>,
     pub(super) h: u32,
     pub(super) v: u32,
 }
@@ -67,7 +74,7 @@ impl Grid {
 }
 
 /// What is walked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Scan<'a> {
     pub(super) bytes: &'a [u8],
     /// Where its entropy-coded bytes start.
@@ -173,6 +180,12 @@ fn keep<S: Sink>(
     let mut reader = *shared;
     let dc = dc(&mut reader, channel, prediction)?;
     sink.dc(index, dc)?;
+    if !S::SYMBOLS {
+        let strides = channel.strides.ok_or(JpegError::NoCode)?;
+        strides.pass(channel.ac, &mut reader, |bits, length| sink.codes(bits, length))?;
+        *shared = reader;
+        return Ok(());
+    }
     let mut k = 1;
     while k < 64 {
         reader.refill();

@@ -118,7 +118,9 @@ impl Patterns {
             return;
         }
         let mut able = u32::MAX;
-        text.chars().filter(|c| !c.is_ascii()).for_each(|c| able &= self.beyond.entry(c).or_insert_with(|| coded(c)).able);
+        text.chars()
+            .filter(|c| !c.is_ascii())
+            .for_each(|c| able &= self.beyond.entry(c).or_insert_with(|| coded(c)).able);
         for encoding in (0..ENCODINGS.len()).filter(|encoding| able >> encoding & 1 == 1) {
             bytes.clear();
             for c in text.chars() {
@@ -259,7 +261,21 @@ mod tests {
 
     #[test]
     fn a_text_is_its_characters_in_every_encoding() {
-        let texts = ["Müller^Zoë", "Žižek", "Ωμέγα", "Сидоров", "山田^太郎", "김희중", "กข", "ﾔﾏﾀﾞ", "¥‾ß€", "שלום", "احمد", "𠮷田", "Łŭğ"];
+        let texts = [
+            "Müller^Zoë",
+            "Žižek",
+            "Ωμέγα",
+            "Сидоров",
+            "山田^太郎",
+            "김희중",
+            "กข",
+            "ﾔﾏﾀﾞ",
+            "¥‾ß€",
+            "שלום",
+            "احمد",
+            "𠮷田",
+            "Łŭğ",
+        ];
         let mut seen = [0; ENCODINGS.len()];
         for text in texts {
             for (n, encoding) in ENCODINGS.iter().enumerate() {
