@@ -89,6 +89,8 @@ pub struct Fixed {
     pub frames: Option<u32>,
     /// Size of a screen capture: rows, columns.
     pub size: Option<(u16, u16)>,
+    /// Scanners are named after the patient: make, model (in small letters), and in the middle of a software version.
+    pub named_after_patient: bool,
 }
 
 #[derive(Debug)]
