@@ -10,9 +10,9 @@ use crate::run::{cargo, run};
 pub(crate) const SHIPPED: &[&str] =
     &["gift-receiver", "gift-deid", "gift-ocr", "gift-uplink", "gift-health", "gift-hub"];
 
-/// Builds every shipped binary and the demo; returns the directory they are in.
+/// Builds every shipped binary, the demo and the examiner's command; returns the directory they are in.
 pub(crate) fn binaries(root: &Path) -> Result<PathBuf> {
-    for package in SHIPPED.iter().chain(&["gift-e2e"]) {
+    for package in SHIPPED.iter().chain(&["gift-e2e", "gift-examine"]) {
         run(cargo(root).args(["build", "--quiet", "-p", package, "--bins"]))?;
     }
     Ok(target(root).join("debug"))

@@ -177,7 +177,10 @@ impl Judge {
         match outcome {
             // Of the object as received, which is gone: read once more.
             Outcome::TextFound(ground, None) => match read_dataset(&input, syntax, &self.limits) {
-                Ok(parsed) => Ok(Outcome::TextFound(ground, self.fingerprint(&parsed.data_set, syntax, line)?)),
+                Ok(parsed) => {
+                    let identifiers = Identifiers::collect(&parsed.data_set);
+                    Ok(Outcome::TextFound(ground, self.fingerprint(&parsed.data_set, syntax, &identifiers, line)?))
+                }
                 Err(error) => unread(error),
             },
             other => Ok(other),
@@ -278,7 +281,7 @@ impl Judge {
         let pixels = match redacted {
             Ok(pixels) => pixels,
             Err(reason) => {
-                let fingerprint = self.fingerprint(&data_set, syntax, line)?;
+                let fingerprint = self.fingerprint(&data_set, syntax, &identifiers, line)?;
                 return Ok(Outcome::Held(reason, fingerprint));
             }
         };
@@ -355,7 +358,13 @@ impl Judge {
     }
 
     /// The format's fingerprint, as JSON.
-    fn fingerprint(&self, data_set: &DataSet, syntax: &str, line: &mut dyn Pseudonymise) -> io::Result<Option<String>> {
+    fn fingerprint(
+        &self,
+        data_set: &DataSet,
+        syntax: &str,
+        identifiers: &Identifiers,
+        line: &mut dyn Pseudonymise,
+    ) -> io::Result<Option<String>> {
         let digest = |kind: &'static str, value: &str| {
             let ask = Ask::Text { domain: format!("fingerprint {kind}"), value: bounded(value).to_owned() };
             match line.answer(&[ask])?.as_slice() {
@@ -363,8 +372,9 @@ impl Judge {
                 _ => Err(PseudonymError::Channel),
             }
         };
-        // A term of the vocabulary is public by itself, whatever else it may be the name of.
-        match Fingerprint::of(data_set, syntax, &self.vocabulary, |_| false, digest) {
+        // A term that a vocabulary or a template knows may still be this patient's name.
+        let suspect = |value: &str| identifiers.name_a_person_in(value);
+        match Fingerprint::of(data_set, syntax, &self.vocabulary, suspect, digest) {
             Ok(fingerprint) => Ok(Some(serde_json::to_string(&fingerprint)?)),
             Err(PseudonymError::Refused) => Ok(None),
             Err(error @ PseudonymError::Channel) => Err(unanswered(error)),

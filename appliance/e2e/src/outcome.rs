@@ -87,6 +87,16 @@ pub fn expected_on_hub<'a>(
 
 /// What stands in the box's quarantine: original SOP Instance UID and reason of each item.
 pub fn quarantine(rig: &Rig) -> Result<Vec<(String, HoldReason)>> {
+    let uid = |meta: &HeldMeta| meta.record.as_ref().map(|r| r.sop_instance_uid.clone()).unwrap_or_default();
+    Ok(sealed_metas(rig)?.iter().map(|meta| (uid(meta), meta.reason)).collect())
+}
+
+/// The fingerprints of held formats, as they stand sealed in the quarantine.
+pub fn fingerprints(rig: &Rig) -> Result<Vec<String>> {
+    Ok(sealed_metas(rig)?.into_iter().filter_map(|meta| meta.fingerprint).collect())
+}
+
+fn sealed_metas(rig: &Rig) -> Result<Vec<HeldMeta>> {
     let credential = Credential::load(&rig.site_key())?;
     let wrap = sealed::WrapKey::new(1, credential.derive(Purpose::QuarantineWrap));
     let mut held = Vec::new();
@@ -97,9 +107,7 @@ pub fn quarantine(rig: &Rig) -> Result<Vec<(String, HoldReason)>> {
         };
         let mut object = Vec::new();
         let meta = sealed::open(&wrap, item, &mut BufReader::new(File::open(&path)?), &mut object)?;
-        let meta: HeldMeta = serde_json::from_slice(&meta)?;
-        let uid = meta.record.map(|record| record.sop_instance_uid).unwrap_or_default();
-        held.push((uid, meta.reason));
+        held.push(serde_json::from_slice(&meta)?);
     }
     Ok(held)
 }

@@ -63,6 +63,7 @@ fn main() -> io::Result<()> {
         image(&parsed.data_set, &bytes, &meta.transfer_syntax_uid)?;
     }
     jpeg_2000()?;
+    jpeg_xl()?;
     messages()?;
     association()
 }
@@ -130,6 +131,24 @@ fn jpeg_2000() -> io::Result<()> {
         let head =
             [syntax, photometric, 40, 64, if name.starts_with("signed") { 2 } else { 0 }, depth, 10, 20, 29, 7, 0];
         put("redact", &[&head[..], &fs::read(directory.join(name))?].concat())?;
+    }
+    Ok(())
+}
+
+/// The same of JPEG XL.
+fn jpeg_xl() -> io::Result<()> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../redact/testdata/jpeg-xl");
+    for (name, syntax, photometric, depth) in [
+        ("gray8", 15, 1, 7),
+        ("gray12", 15, 1, 0x4B),
+        ("gray16", 15, 1, 0x4F),
+        ("rgb", 15, 3, 7),
+        ("rgb_jpeg_bare", 16, 5, 7),
+        ("gray8_lossy", 17, 1, 7),
+        ("rgb_lossy", 17, 8, 7),
+    ] {
+        let head = [syntax, photometric, 40, 64, 0, depth, 10, 20, 29, 7, 0];
+        put("redact", &[&head[..], &fs::read(directory.join(name).with_extension("jxl"))?].concat())?;
     }
     Ok(())
 }

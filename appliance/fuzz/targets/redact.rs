@@ -1,9 +1,10 @@
 //! Decision and redaction of images in every supported encoding, with a template that matches.
 //!
 //! The first bytes say what the attributes state (size, depth, photometric interpretation, transfer syntax, region), the rest is
-//! pixel data: native, or fragments of RLE, JPEG, JPEG lossless, JPEG-LS, JPEG 2000, HTJ2K (through OpenJPEG) or deflated frames.
+//! pixel data: native, or fragments of RLE, JPEG, JPEG lossless, JPEG-LS, JPEG 2000, HTJ2K (through OpenJPEG), JPEG XL (jxl-oxide)
+//! or deflated frames.
 //! Asserted: nothing panics; a failed redaction leaves the data set as it was; what was cleared can be redacted again, so it
-//! decodes; native results, those of JPEG 2000 among them, and RLE ones, by a decoder of this target's own, are of one colour
+//! decodes; native results, those of JPEG 2000 and XL among them, and RLE ones, by a decoder of this target's own, are of one colour
 //! inside the region, and as before outside; native pixels come out the same by way of scratch and as they are read.
 #![no_main]
 
@@ -13,7 +14,7 @@ use gift_fuzz::{byte, bytes, policy::NEVER_BURNT_IN};
 use gift_redact::{Decision, Method, Photometric, PixelLayout, Plan, Redacting, Templates, apply, decide};
 use libfuzzer_sys::fuzz_target;
 
-const SYNTAXES: [&str; 15] = [
+const SYNTAXES: [&str; 18] = [
     "1.2.840.10008.1.2.1",
     "1.2.840.10008.1.2.5",
     "1.2.840.10008.1.2.4.50",
@@ -29,6 +30,9 @@ const SYNTAXES: [&str; 15] = [
     "1.2.840.10008.1.2.8.1",
     "1.2.840.10008.1.2.2",
     "1.2.840.10008.1.2.4.100", // video: not supported
+    "1.2.840.10008.1.2.4.110",
+    "1.2.840.10008.1.2.4.111",
+    "1.2.840.10008.1.2.4.112",
 ];
 const PIXEL_DATA: Tag = Tag(0x7FE0, 0x0010);
 /// Most pixels of a frame: a fuzzer's time goes into streams, not into fills.
@@ -57,7 +61,7 @@ fuzz_target!(|data: &[u8]| {
             assert_native(&plan, &native(&ds.get(PIXEL_DATA).expect("pixels").value, data), &pixels, plan.layout());
             as_read(&plan, &ds, data, &pixels);
         }
-        Method::FromJpeg2000 { .. } => {
+        Method::Decoded { .. } => {
             let layout = PixelLayout::of(&redacted).expect("our own attributes");
             assert_native(&plan, &[], &native(value, &scratch), &layout);
         }

@@ -9,7 +9,7 @@ pub use redacting::Redacting;
 
 use crate::{
     PixelClearance,
-    codec::{CodecError, jpeg_2000},
+    codec::{CodecError, FrameDecoder},
     decide::{Method, Plan},
     fragments,
     image::{Inconsistent, Photometric, PixelLayout},
@@ -137,9 +137,9 @@ pub fn apply(
             (VR::OB, encapsulated::progressive_jpeg(plan, ds, &element.value, input, scratch)?)
         }
         Method::Frames(codec) => (VR::OB, encapsulated::frames(codec, plan, ds, &element.value, input, scratch)?),
-        Method::FromJpeg2000 { lossless } => {
-            let (value, loss) = encapsulated::from_jpeg_2000(lossless, plan, ds, &element.value, input, scratch)?;
-            native_attributes(ds, &plan.layout, loss);
+        Method::Decoded { decoder, lossless } => {
+            let (value, loss) = encapsulated::decoded((decoder, lossless), plan, ds, &element.value, input, scratch)?;
+            native_attributes(ds, decoder, &plan.layout, loss);
             (if plan.layout.bits_allocated > 8 { VR::OW } else { VR::OB }, value)
         }
     };
@@ -162,15 +162,15 @@ fn finished(plan: &Plan, ds: &mut DataSet, vr: VR, value: Value) {
 
 /// What changes with the encoding (PS3.3 C.7.6.3.1.2, C.7.6.1.1.5): a decoded image is RGB and pixel by pixel; that it was
 /// compressed with loss is said when nothing says it. `loss` is the ratio of that compression.
-fn native_attributes(ds: &mut DataSet, layout: &PixelLayout, loss: Option<f64>) {
+fn native_attributes(ds: &mut DataSet, decoder: FrameDecoder, layout: &PixelLayout, loss: Option<f64>) {
     if layout.samples == 3 {
         ds.put_u16(tags::PLANAR_CONFIGURATION, 0);
     }
-    ds.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, jpeg_2000::decoded(layout.photometric).as_str());
+    ds.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, decoder.decoded(layout.photometric).as_str());
     if let (Some(ratio), true) = (loss, ds.str(tags::LOSSY_IMAGE_COMPRESSION).as_deref() != Some("01")) {
         ds.put_str(tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "01");
         ds.put_str(tags::LOSSY_IMAGE_COMPRESSION_RATIO, VR::DS, &format!("{ratio:.2}"));
-        ds.put_str(tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS, "ISO_15444_1");
+        ds.put_str(tags::LOSSY_IMAGE_COMPRESSION_METHOD, VR::CS, decoder.method_term());
     }
 }
 

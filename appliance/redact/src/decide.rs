@@ -4,7 +4,7 @@ use crate::{
     NeverBurntIn, PixelClearance, Templates,
     anchor::Placed,
     clearance::Basis,
-    codec::{FrameCodec, jpeg_2000},
+    codec::{FrameCodec, FrameDecoder},
     image::{Facts, Inconsistent, Photometric, PixelData, PixelLayout, pixel_data},
     mask::{Mask, Rect},
     native,
@@ -91,8 +91,10 @@ pub enum Method {
     StripProgressiveJpeg,
     /// A lossless codec: decode each frame, encode it again.
     Frames(FrameCodec),
-    /// JPEG 2000 or HTJ2K: decode each frame; the result is native.
-    FromJpeg2000 {
+    /// Decode each frame; the result is native.
+    Decoded {
+        /// By what.
+        decoder: FrameDecoder,
         /// The transfer syntax allows no loss.
         lossless: bool,
     },
@@ -194,7 +196,7 @@ fn consider(
             plan(mask, Method::Native)
         }
         (Syntax::JpegBaseline | Syntax::JpegExtended, Value::Fragments { fragments, .. }) => {
-            if fragments.is_empty() || matches!(layout.photometric, Photometric::Palette) {
+            if fragments.is_empty() || matches!(layout.photometric, Photometric::Palette | Photometric::Xyb) {
                 return Err(Hold::Inconsistent);
             }
             plan(mask, Method::Jpeg)
@@ -206,15 +208,14 @@ fn consider(
             }
             plan(mask, Method::StripProgressiveJpeg)
         }
-        (Syntax::Jpeg2000Lossless | Syntax::Jpeg2000, Value::Fragments { fragments, .. }) => {
-            if fragments.is_empty() || !jpeg_2000::is_supported(&layout) {
+        (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
+        (syntax, Value::Fragments { fragments, .. }) if let Some((decoder, lossless)) = FrameDecoder::of(syntax) => {
+            if fragments.is_empty() || !decoder.is_supported(&layout, lossless) {
                 return Err(Hold::Inconsistent);
             }
-            let lossless = facts.syntax == Syntax::Jpeg2000Lossless;
-            let mask = if lossless { mask } else { mask.grown(jpeg_2000::MARGIN_PX, layout.rows, layout.columns) };
-            plan(mask, Method::FromJpeg2000 { lossless })
+            let mask = if lossless { mask } else { mask.grown(decoder.margin_px(), layout.rows, layout.columns) };
+            plan(mask, Method::Decoded { decoder, lossless })
         }
-        (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
         (syntax, Value::Fragments { fragments, .. }) => {
             let codec = FrameCodec::of(syntax).ok_or(Hold::UnsupportedTransferSyntax)?;
             let packed = layout.bits_allocated == 1;

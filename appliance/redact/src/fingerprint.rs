@@ -1,8 +1,8 @@
 //! What may be said outside the hospital about the format of a held object, so that somebody can write a template for it.
 //!
 //! Every text of an object is the scanner's, and a name typed into Model would ride along. So a fingerprint holds numbers,
-//! terms of closed lists, and of make, model and software version only what the vocabulary knows; anything else leaves as a
-//! keyed digest, equal for equal values and telling nothing more.
+//! terms of closed lists, and of make, model and software version only what the vocabulary knows and nobody of the object is
+//! called; anything else leaves as a keyed digest, equal for equal values and telling nothing more.
 
 use crate::{
     Photometric, Templates,

@@ -100,11 +100,14 @@ pub enum Photometric {
     /// YBR_ICT (JPEG 2000 lossy).
     #[serde(rename = "YBR_ICT")]
     YbrIct,
+    /// XYB (JPEG XL).
+    #[serde(rename = "XYB")]
+    Xyb,
 }
 
 impl Photometric {
     /// All that are handled.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Monochrome1,
         Self::Monochrome2,
         Self::Palette,
@@ -113,6 +116,7 @@ impl Photometric {
         Self::YbrFull422,
         Self::YbrRct,
         Self::YbrIct,
+        Self::Xyb,
     ];
 
     /// By its term; `None` for terms that are not handled (YBR_PARTIAL_422, retired ones).
@@ -126,6 +130,7 @@ impl Photometric {
             "YBR_FULL_422" => Self::YbrFull422,
             "YBR_RCT" => Self::YbrRct,
             "YBR_ICT" => Self::YbrIct,
+            "XYB" => Self::Xyb,
             _ => return None,
         })
     }
@@ -141,6 +146,7 @@ impl Photometric {
             Self::YbrFull422 => "YBR_FULL_422",
             Self::YbrRct => "YBR_RCT",
             Self::YbrIct => "YBR_ICT",
+            Self::Xyb => "XYB",
         }
     }
 

@@ -35,7 +35,7 @@ pub use allowlist::NeverBurntIn;
 pub use anchor::{Anchor, AnchorError, Dark};
 pub use apply::{RedactError, Redacting, Scratch, apply};
 pub use clearance::PixelClearance;
-pub use codec::{CodecError, FrameCodec};
+pub use codec::{CodecError, FrameCodec, FrameDecoder};
 pub use decide::{Decision, Hold, Method, Plan, decide};
 pub use deidentified::{Deidentified, SealError};
 pub use fingerprint::{Fingerprint, MAX_REGIONS, Term, Token, Vocabulary};

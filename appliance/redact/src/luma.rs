@@ -8,7 +8,7 @@ use crate::{
         encapsulated::{Frames, expected},
         read,
     },
-    codec::{FrameCodec, jpeg_2000},
+    codec::{FrameCodec, FrameDecoder},
     fragments,
     image::Photometric,
     jpeg,
@@ -32,7 +32,7 @@ enum Coded<'a> {
     Native(Pixels),
     Jpeg(Frames<'a>),
     Lossless(FrameCodec, Frames<'a>, Pixels),
-    Jpeg2000(Frames<'a>, Pixels),
+    Decoded(FrameDecoder, Frames<'a>, Pixels),
 }
 
 /// Without pixels.
@@ -62,9 +62,12 @@ impl<'a> Luma<'a> {
             Syntax::JpegBaseline | Syntax::JpegExtended if layout.photometric != Photometric::Palette => {
                 Coded::Jpeg(frames(Some([0xFF, 0xD8]))?)
             }
-            Syntax::Jpeg2000Lossless | Syntax::Jpeg2000 if jpeg_2000::is_supported(&layout) => {
-                let decoded = PixelLayout { photometric: jpeg_2000::decoded(layout.photometric), ..decoded };
-                Coded::Jpeg2000(frames(Some(jpeg_2000::START))?, Pixels::of(&decoded, ds, input)?)
+            syntax
+                if let Some((decoder, _)) =
+                    FrameDecoder::of(syntax).filter(|(decoder, lossless)| decoder.is_supported(&layout, *lossless)) =>
+            {
+                let decoded = PixelLayout { photometric: decoder.decoded(layout.photometric), ..decoded };
+                Coded::Decoded(decoder, frames(Some(decoder.start()))?, Pixels::of(&decoded, ds, input)?)
             }
             other => {
                 let codec = FrameCodec::of(other).filter(|c| c.is_supported(&layout));
@@ -115,9 +118,9 @@ impl<'a> Luma<'a> {
                 decoded.map_err(|error| RedactError::Codec { frame: number, error })?;
                 pixels
             }
-            Coded::Jpeg2000(frames, pixels) => {
+            Coded::Decoded(decoder, frames, pixels) => {
                 frames.read(index, stream)?;
-                let decoded = jpeg_2000::decode(stream, &self.layout, samples);
+                let decoded = decoder.decode(stream, &self.layout, samples);
                 decoded.map_err(|error| RedactError::Codec { frame: number, error })?;
                 pixels
             }

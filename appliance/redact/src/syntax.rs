@@ -26,6 +26,10 @@ pub enum Syntax {
     Jpeg2000Lossless,
     /// JPEG 2000 and HTJ2K that may be lossy.
     Jpeg2000,
+    /// JPEG XL that must be lossless.
+    JpegXlLossless,
+    /// JPEG XL that may be lossy, recompressed JPEG among it.
+    JpegXl,
     /// Encapsulated, and not one of the above.
     Other,
 }
@@ -42,6 +46,9 @@ impl Syntax {
         "1.2.840.10008.1.2.4.81",
         "1.2.840.10008.1.2.4.90",
         "1.2.840.10008.1.2.4.91",
+        "1.2.840.10008.1.2.4.110",
+        "1.2.840.10008.1.2.4.111",
+        "1.2.840.10008.1.2.4.112",
         "1.2.840.10008.1.2.4.201",
         "1.2.840.10008.1.2.4.202",
         "1.2.840.10008.1.2.4.203",
@@ -67,6 +74,8 @@ impl Syntax {
             "1.2.840.10008.1.2.4.80" | "1.2.840.10008.1.2.4.81" => Self::JpegLs,
             "1.2.840.10008.1.2.4.90" | "1.2.840.10008.1.2.4.201" | "1.2.840.10008.1.2.4.202" => Self::Jpeg2000Lossless,
             "1.2.840.10008.1.2.4.91" | "1.2.840.10008.1.2.4.203" => Self::Jpeg2000,
+            "1.2.840.10008.1.2.4.110" => Self::JpegXlLossless,
+            "1.2.840.10008.1.2.4.111" | "1.2.840.10008.1.2.4.112" => Self::JpegXl,
             "1.2.840.10008.1.2.8.1" => Self::Deflated,
             "1.2.840.10008.1.2.5" => Self::Rle,
             _ => Self::Other,

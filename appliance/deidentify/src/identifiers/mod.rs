@@ -78,6 +78,13 @@ impl std::fmt::Debug for Identifiers {
 }
 
 impl Identifiers {
+    /// True when `text` names a person of this object or holds one of their numbers, however it is written. Institutions, devices,
+    /// UIDs and other dates than a birth date do not count.
+    pub fn name_a_person_in(&self, text: &str) -> bool {
+        let kept = Kept { institution: true, device: true, uids: true, dates: true };
+        clean::Cleaner::new(self, kept).clean(text, false).is_some()
+    }
+
     /// True when `date` is a birth date of this object. No option keeps it, wherever it stands.
     pub(crate) fn is_birth_date(&self, date: NaiveDate) -> bool {
         self.birth_dates.contains(&date)

@@ -91,7 +91,7 @@ fn main() -> Result<ExitCode> {
         Command::Load { directory, kind, count, side, frames, size, seed } => {
             std::fs::create_dir_all(&directory)?;
             let size = size.first().copied().zip(size.get(1).copied());
-            let mut generator = Generator::with(seed, Fixed { side, frames, size, stray: None });
+            let mut generator = Generator::with(seed, Fixed { side, frames, size, ..Fixed::default() });
             for number in 1..=count {
                 let object = generator.one(kind.kind());
                 std::fs::write(directory.join(format!("{number:06}.dcm")), object.bytes)?;

@@ -92,6 +92,8 @@ pub struct Fixed {
     pub size: Option<(u16, u16)>,
     /// Text in the image besides the banner.
     pub stray: Option<Stray>,
+    /// Scanners are named after the patient: make, model (in small letters), and in the middle of a software version.
+    pub named_after_patient: bool,
 }
 
 #[derive(Debug)]

@@ -202,9 +202,17 @@ fn series(draft: &mut Draft, of: &Common<'_>, rng: &mut Rng) {
 
 fn equipment(draft: &mut Draft, session: &Session) {
     let (scanner, site) = (session.series.scanner, session.series.visit.site);
-    draft.put(tags::MANUFACTURER, VR::LO, scanner.manufacturer);
-    draft.put(tags::MANUFACTURER_MODEL_NAME, VR::LO, scanner.model);
-    draft.put(tags::SOFTWARE_VERSIONS, VR::LO, scanner.software);
+    if session.fixed.named_after_patient {
+        let name = &session.series.visit.patient.name;
+        draft.plant(tags::MANUFACTURER, VR::LO, Class::Name, &name.filed());
+        draft.plant(tags::MANUFACTURER_MODEL_NAME, VR::LO, Class::Name, &name.filed().to_lowercase());
+        let pieces = [Say(scanner.software), Say(" for "), Plant(Class::Name, &name.family), Say(" build 7")];
+        draft.prose(tags::SOFTWARE_VERSIONS, VR::LO, &pieces);
+    } else {
+        draft.put(tags::MANUFACTURER, VR::LO, scanner.manufacturer);
+        draft.put(tags::MANUFACTURER_MODEL_NAME, VR::LO, scanner.model);
+        draft.put(tags::SOFTWARE_VERSIONS, VR::LO, scanner.software);
+    }
     draft.plant(tags::INSTITUTION_NAME, VR::LO, Class::Institution, site.name);
     draft.plant(tags::INSTITUTION_ADDRESS, VR::ST, Class::Institution, site.address);
     draft.plant(tags::INSTITUTIONAL_DEPARTMENT_NAME, VR::LO, Class::Institution, site.department);

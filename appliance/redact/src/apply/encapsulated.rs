@@ -3,7 +3,7 @@
 use super::{RedactError, Scratch, lines_of, read};
 use crate::{
     anchor::{Anchors, check_luma},
-    codec::{CodecError, FrameCodec, jpeg_2000},
+    codec::{CodecError, FrameCodec, FrameDecoder},
     decide::Plan,
     fragments,
     image::{Photometric, PixelLayout},
@@ -171,20 +171,20 @@ pub(super) fn frames(
     Ok(written.into_value())
 }
 
-/// JPEG 2000 and HTJ2K: decode, blank lines, write them natively; then read what was written and hold it against the decoded.
+/// What is only decoded: decode, blank lines, write them natively; then read what was written and hold it against the decoded.
 /// Returns with it the ratio of the compression when it lost something.
-pub(super) fn from_jpeg_2000(
-    lossless: bool,
+pub(super) fn decoded(
+    (decoder, lossless): (FrameDecoder, bool),
     plan: &Plan,
     ds: &DataSet,
     value: &Value,
     input: &dyn Source,
     scratch: &mut dyn Scratch,
 ) -> Result<(Value, Option<f64>), RedactError> {
-    let layout = PixelLayout { planar: false, photometric: jpeg_2000::decoded(plan.layout.photometric), ..plan.layout };
+    let layout = PixelLayout { planar: false, photometric: decoder.decoded(plan.layout.photometric), ..plan.layout };
     let native = lines_of(plan, &layout, ds, input)?;
     let anchors = Anchors::of(&plan.anchors, &layout, ds, input)?;
-    let frames = Frames::of(&plan.layout, ds, value, Some(jpeg_2000::START), input)?;
+    let frames = Frames::of(&plan.layout, ds, value, Some(decoder.start()), input)?;
     let offset = scratch.len();
     let (mut stream, mut before, mut after, mut spans) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut lossy, mut encoded) = (false, 0);
@@ -192,11 +192,11 @@ pub(super) fn from_jpeg_2000(
         let failed = |error| RedactError::Codec { frame: number, error };
         frames.read(number as usize - 1, &mut stream)?;
         encoded += stream.len() as u64;
-        let reversible = jpeg_2000::decode(&stream, &plan.layout, &mut before).map_err(failed)?;
-        if lossless && !reversible {
+        let coded_lossless = decoder.decode(&stream, &plan.layout, &mut before).map_err(failed)?;
+        if lossless && !coded_lossless {
             return Err(failed(CodecError::Geometry));
         }
-        lossy |= !reversible;
+        lossy |= decoder.may_have_lost(lossless, coded_lossless);
         anchors.check_frame(number, &before)?;
         after.clone_from(&before);
         for (line, bytes) in (0..).zip(after.chunks_exact_mut(native.line_length())) {

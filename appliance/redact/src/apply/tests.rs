@@ -445,6 +445,7 @@ mod jpeg_frames {
 }
 
 mod jpeg_2000;
+mod jpeg_xl;
 mod lossless_frames;
 
 #[test]

@@ -9,23 +9,15 @@ use super::CodecError;
 use crate::image::{Photometric, PixelLayout};
 
 /// How a codestream begins (SOC).
-pub(crate) const START: [u8; 2] = [0xFF, 0x4F];
+pub(super) const START: [u8; 2] = [0xFF, 0x4F];
 /// A lossy wavelet smears a pixel over this many neighbours at the usual five levels, to any visible degree.
-pub(crate) const MARGIN_PX: u32 = 16;
+pub(super) const MARGIN_PX: u32 = 16;
 
 /// True when frames of this layout are handled.
-pub(crate) fn is_supported(layout: &PixelLayout) -> bool {
+pub(super) fn is_supported(layout: &PixelLayout) -> bool {
     [8, 16].contains(&layout.bits_allocated)
         && layout.high_bit + 1 == layout.bits_stored
-        && layout.photometric != Photometric::YbrFull422
-}
-
-/// Photometric interpretation of a decoded frame: the multiple component transformation is undone.
-pub(crate) fn decoded(photometric: Photometric) -> Photometric {
-    match photometric {
-        Photometric::YbrRct | Photometric::YbrIct => Photometric::Rgb,
-        other => other,
-    }
+        && !matches!(layout.photometric, Photometric::YbrFull422 | Photometric::Xyb)
 }
 
 /// What the main header says.
@@ -42,7 +34,7 @@ struct MainHeader {
 
 /// Decodes a frame into `samples` (little endian, pixel by pixel), which is cleared first. True when the wavelet was the
 /// reversible one.
-pub(crate) fn decode(stream: &[u8], layout: &PixelLayout, samples: &mut Vec<u8>) -> Result<bool, CodecError> {
+pub(super) fn decode(stream: &[u8], layout: &PixelLayout, samples: &mut Vec<u8>) -> Result<bool, CodecError> {
     let stream = codestream(stream)?;
     let header = MainHeader::read(stream)?;
     let fits = (header.rows, header.columns) == (u32::from(layout.rows), u32::from(layout.columns))

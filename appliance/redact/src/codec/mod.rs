@@ -1,12 +1,16 @@
 //! Codecs that decode a frame to samples and encode it again, losslessly both ways. A new one is a module here and a line
-//! in [`FrameCodec::of`].
+//! in [`FrameCodec::of`]. Formats that are only decoded, because what is written is native, are in [`FrameDecoder`].
 //!
 //! A decoded frame is native pixel data: little endian, Planar Configuration 0.
 
+mod decoder;
 mod deflated;
-pub(crate) mod jpeg_2000;
+mod jpeg_2000;
+mod jpeg_xl;
 mod rle;
 mod words;
+
+pub use decoder::FrameDecoder;
 
 use crate::{
     image::{Photometric, PixelLayout},
@@ -102,7 +106,10 @@ impl FrameCodec {
             Self::JpegLossless | Self::JpegLs => &[8, 16],
         };
         widths.contains(&layout.bits_allocated)
-            && !matches!(layout.photometric, Photometric::YbrFull422 | Photometric::YbrRct | Photometric::YbrIct)
+            && !matches!(
+                layout.photometric,
+                Photometric::YbrFull422 | Photometric::YbrRct | Photometric::YbrIct | Photometric::Xyb
+            )
     }
 
     /// How the stream of a frame begins, when that tells it from the middle of one.

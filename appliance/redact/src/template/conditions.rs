@@ -93,7 +93,12 @@ impl Conditions {
             uid == NATIVE
                 || matches!(
                     Syntax::of(uid),
-                    Syntax::Native | Syntax::Rle | Syntax::JpegLossless | Syntax::Deflated | Syntax::Jpeg2000Lossless
+                    Syntax::Native
+                        | Syntax::Rle
+                        | Syntax::JpegLossless
+                        | Syntax::Deflated
+                        | Syntax::Jpeg2000Lossless
+                        | Syntax::JpegXlLossless
                 )
                 || uid == Syntax::JPEG_LS_LOSSLESS
         };

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Anchor, FrameCodec,
-    codec::jpeg_2000,
+    codec::FrameDecoder,
     image::{Photometric, PixelLayout},
     mask::Rect,
     native,
@@ -254,10 +254,12 @@ fn redactable(photometric: Photometric, syntax: Syntax, columns: u16) -> bool {
     match syntax {
         Syntax::Native => native::is_supported(&layout),
         Syntax::JpegBaseline | Syntax::JpegExtended => {
-            !matches!(photometric, Photometric::Palette | Photometric::YbrRct | Photometric::YbrIct)
+            !matches!(photometric, Photometric::Palette | Photometric::YbrRct | Photometric::YbrIct | Photometric::Xyb)
         }
-        Syntax::Jpeg2000 | Syntax::Jpeg2000Lossless => jpeg_2000::is_supported(&layout),
-        other => FrameCodec::of(other).is_some_and(|codec| codec.is_supported(&layout)),
+        other => match FrameDecoder::of(other) {
+            Some((decoder, lossless)) => decoder.is_supported(&layout, lossless),
+            None => FrameCodec::of(other).is_some_and(|codec| codec.is_supported(&layout)),
+        },
     }
 }
 
