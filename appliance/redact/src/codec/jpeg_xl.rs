@@ -18,7 +18,7 @@ use crate::image::{Photometric, PixelLayout};
 
 /// How a bare codestream begins.
 pub(super) const START: [u8; 2] = [0xFF, 0x0A];
-/// A letter is smeared over no more neighbours than this, to any visible degree. Measured: 5 px (docs/decisions/0008).
+/// A letter is smeared over no more neighbours than this, to any visible degree. Measured: 5 px (docs/decisions/0009).
 pub(super) const MARGIN_PX: u32 = 16;
 /// What decoding may reserve, bytes: for each pixel of the image (twice what three lossy components need), and whatever its size.
 const BYTES_PER_PIXEL: usize = 64;

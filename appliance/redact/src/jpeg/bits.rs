@@ -126,6 +126,14 @@ impl<'a> BitReader<'a> {
         self.count -= n;
     }
 
+    /// Consumes as many bits as the low byte of `n` says, fewer than 64, which must be available.
+    #[inline(always)]
+    pub(super) fn consume_low(&mut self, n: u32) {
+        // The shift looks at no higher bits: what is left is there at once.
+        self.window = self.window.wrapping_shl(n);
+        self.count -= n & 0xFF;
+    }
+
     /// Consumes and returns `n` (0…16) bits.
     #[inline(always)]
     pub(super) fn take(&mut self, n: u32) -> u32 {

@@ -147,8 +147,7 @@ impl Decoder {
     /// Bits of code and value, and the advance (0: end of block), of an AC symbol with a long code, not consumed.
     #[cold]
     #[inline(never)]
-    fn long(&self, reader: &BitReader<'_>) -> Result<(u32, u32), JpegError> {
-        let mut reader = *reader;
+    fn long(&self, mut reader: BitReader<'_>) -> Result<(u32, u32), JpegError> {
         let before = reader.at();
         let symbol = u32::from(self.decode(&mut reader)?);
         let (run, size) = (symbol >> 4, symbol & 15);
@@ -181,9 +180,10 @@ const STRIDE_BITS: u32 = 12;
 /// ends matter.
 pub(super) struct Strides([Stride; 1 << STRIDE_BITS]);
 
-/// What a window of bits begins with: of one symbol the bits of code and value and by how many coefficients the position in the
-/// block goes on (0: end of block), then the same of two where the window has both codes, else of one again; there the end of the
-/// block is [`Self::ENDS`]. All zero where a code is longer than the window or means nothing.
+/// What a window of bits begins with: of two symbols where the window has both codes, else of one, the bits of codes and values and by
+/// how many coefficients the position in the block goes on, or with an end of block [`Self::ENDS`] besides; then bits and advance
+/// (0: end of block) of one. All zero where a code is longer than the window or means nothing. The first is lowest, because what is
+/// left of the window waits for it.
 #[derive(Clone, Copy)]
 struct Stride([u8; 4]);
 
@@ -224,38 +224,38 @@ impl Strides {
                     }
                 }
             };
-            Stride([first.0, first.1, both.0, both.1])
+            Stride([both.0, both.1, first.0, first.1])
         }))
     }
 
-    /// Passes over the AC symbols of a block. `ac` is the same table.
+    /// Passes over the AC symbols of a block; true when there are none but an end of block. `ac` is the same table.
     #[inline(always)]
-    pub(super) fn pass(&self, ac: &Decoder, reader: &mut BitReader<'_>) -> Result<(), JpegError> {
+    pub(super) fn pass(&self, ac: &Decoder, reader: &mut BitReader<'_>) -> Result<bool, JpegError> {
         let mut k = 1;
         loop {
             reader.fill();
             // Two strides of at most 12 + 15 bits, or one that is longer.
             for _ in 0..2 {
                 let stride = u32::from_le_bytes(self.0[reader.peek(STRIDE_BITS) as usize].0);
-                let (both, advance) = (stride >> 16 & 0xFF, stride >> 24 & !u32::from(Stride::ENDS));
+                let advance = stride >> 8 & !u32::from(Stride::ENDS) & 0xFF;
                 // Of two symbols the second is of this block only when the first does not complete it.
-                if k + advance < 64 && both != 0 {
+                if k + advance < 64 && stride != 0 {
                     k += advance;
-                    reader.consume(both);
-                    if stride >> 31 != 0 {
-                        return Ok(());
+                    reader.consume_low(stride);
+                    if stride >> 8 & u32::from(Stride::ENDS) != 0 {
+                        return Ok(k == 1);
                     }
                     continue;
                 }
-                let one = stride & 0xFF;
-                let (length, advance) = if one != 0 { (one, stride >> 8 & 0xFF) } else { ac.long(reader)? };
+                let (one, advance) = (stride >> 16 & 0xFF, stride >> 24);
+                let (length, advance) = if one != 0 { (one, advance) } else { ac.long(*reader)? };
                 k += advance;
                 reader.consume(length);
                 if k > 64 {
                     return Err(JpegError::Malformed("AC position"));
                 }
                 if advance == 0 || k == 64 {
-                    return Ok(());
+                    return Ok(k == 1);
                 }
                 if one == 0 {
                     break;

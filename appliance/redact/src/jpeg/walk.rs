@@ -255,7 +255,7 @@ fn pass<S: Sink>(
     } else {
         run.blocks += 1;
     }
-    channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, &mut reader)?;
+    let _ = channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, &mut reader)?;
     *shared = reader;
     Ok(())
 }
@@ -270,6 +270,11 @@ fn skip<S: Sink>(
 ) -> Result<(), JpegError> {
     let mut reader = *shared;
     let dc = dc(&mut reader, channel, prediction)?;
+    if let (false, Some(strides)) = (S::SYMBOLS, channel.strides) {
+        let flat = strides.pass(channel.ac, &mut reader)?;
+        *shared = reader;
+        return sink.masked(index, dc, flat);
+    }
     let mut flat = true;
     let mut k = 1;
     while k < 64 {
