@@ -107,6 +107,17 @@ impl<'a> BitReader<'a> {
         self.position * 8 - self.count as usize
     }
 
+    /// Goes to bit `at`.
+    ///
+    /// # Errors
+    /// The segment has fewer.
+    pub(super) fn seek(&mut self, at: usize) -> Result<(), JpegError> {
+        (self.position, self.window, self.count) = (at / 8, 0, 0);
+        self.fill();
+        self.consume((at % 8) as u32);
+        self.check()
+    }
+
     /// The segment's bytes, and some zeros.
     #[inline(always)]
     pub(super) fn bytes(&self) -> &'a [u8] {

@@ -73,7 +73,7 @@ pub enum Colour {
 }
 
 /// What [`redact`] did, for [`prove`] to hold the result against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Blocks kept.
     pub kept_blocks: u64,
@@ -83,11 +83,24 @@ pub struct Receipt {
     same_tables: bool,
     /// Digest of frame header, quantisers and kept coefficients, be it their symbols or their codes and tables.
     digest: u64,
+    /// With the same tables: what was kept between masked blocks, in the order of the stream.
+    runs: Vec<KeptRun>,
+}
+
+/// Blocks that were kept, one after the other. The same bits, read with the same tables, are the same blocks: so the proof need not
+/// decode them again, only find the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KeptRun {
+    bits: usize,
+    /// How many blocks begin in it.
+    blocks: u64,
+    /// DC of each component's last block, where that was kept too.
+    dc: [i32; 3],
 }
 
 impl Receipt {
     fn new(same_tables: bool) -> Self {
-        Self { kept_blocks: 0, masked_blocks: 0, same_tables, digest: 0 }
+        Self { kept_blocks: 0, masked_blocks: 0, same_tables, digest: 0, runs: Vec::new() }
     }
 }
 
@@ -142,6 +155,7 @@ fn redact_frame(
 pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) -> Result<(), JpegError> {
     let mut parser = Parser::new(bytes, Process::Sequential)?;
     let mut seen = Receipt::new(receipt.same_tables);
+    let mut runs = receipt.runs.iter();
     loop {
         let before = parser.position;
         match parser.next()? {
@@ -168,9 +182,9 @@ pub fn prove(bytes: &[u8], expected: &Expected, mask: &Mask, receipt: &Receipt) 
                     mask,
                 };
                 parser.position = if seen.same_tables {
-                    walk(walked, &mut Prove::<false> { fill, receipt: &mut seen })?
+                    walk(walked, &mut Prove::<false> { fill, receipt: &mut seen, runs: &mut runs })?
                 } else {
-                    walk(walked, &mut Prove::<true> { fill, receipt: &mut seen })?
+                    walk(walked, &mut Prove::<true> { fill, receipt: &mut seen, runs: &mut runs })?
                 };
             }
             Segment::End if parser.position != bytes.len() => return Err(JpegError::Unproven("bytes behind EOI")),

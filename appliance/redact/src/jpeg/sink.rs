@@ -1,7 +1,7 @@
 //! What is done with a walked scan: count symbols for fitted tables, encode with other tables or the same, prove.
 
 use super::{
-    JpegError, Receipt,
+    JpegError, KeptRun, Receipt,
     bits::{BitWriter, pieces},
     huffman::{Encoder, Table},
     parse::ScanComponent,
@@ -158,10 +158,11 @@ impl<const SYMBOLS: bool> Sink for Encode<'_, SYMBOLS> {
         self.receipt.digest = digest_ac(self.receipt.digest, symbol, bits);
         self.put_ac(component, symbol, bits)
     }
-    fn run(&mut self, bytes: &[u8], from: usize, to: usize, blocks: u64) {
-        self.receipt.kept_blocks += blocks;
+    fn run(&mut self, bytes: &[u8], from: usize, run: KeptRun) {
+        self.receipt.kept_blocks += run.blocks;
+        self.receipt.runs.push(run);
         let mut digest = self.receipt.digest;
-        pieces(bytes, from, to, |bits, length| {
+        pieces(bytes, from, from + run.bits, |bits, length| {
             digest = digest_bits(digest, bits, length);
             self.writer.put(bits, length);
         });
@@ -182,13 +183,16 @@ impl<const SYMBOLS: bool> Sink for Encode<'_, SYMBOLS> {
 }
 
 /// Holds a written scan against what it must be.
-pub(super) struct Prove<'a, const SYMBOLS: bool> {
+pub(super) struct Prove<'a, 'r, const SYMBOLS: bool> {
     pub(super) fill: [i32; 3],
     pub(super) receipt: &'a mut Receipt,
+    /// What is to be there yet.
+    pub(super) runs: &'a mut std::slice::Iter<'r, KeptRun>,
 }
 
-impl<const SYMBOLS: bool> Sink for Prove<'_, SYMBOLS> {
+impl<const SYMBOLS: bool> Sink for Prove<'_, '_, SYMBOLS> {
     const SYMBOLS: bool = SYMBOLS;
+    const KNOWN: bool = !SYMBOLS;
     #[inline(always)]
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError> {
         self.receipt.kept_blocks += 1;
@@ -200,10 +204,17 @@ impl<const SYMBOLS: bool> Sink for Prove<'_, SYMBOLS> {
         self.receipt.digest = digest_ac(self.receipt.digest, symbol, bits);
         Ok(())
     }
-    fn run(&mut self, bytes: &[u8], from: usize, to: usize, blocks: u64) {
-        self.receipt.kept_blocks += blocks;
+    fn known(&mut self, blocks: u64) -> Result<Option<KeptRun>, JpegError> {
+        match self.runs.next().filter(|run| run.blocks == blocks) {
+            Some(run) => Ok(Some(*run)),
+            None => Err(JpegError::Unproven("kept blocks are others")),
+        }
+    }
+    fn run(&mut self, bytes: &[u8], from: usize, run: KeptRun) {
+        self.receipt.kept_blocks += run.blocks;
+        self.receipt.runs.push(run);
         let mut digest = self.receipt.digest;
-        pieces(bytes, from, to, |bits, length| digest = digest_bits(digest, bits, length));
+        pieces(bytes, from, from + run.bits, |bits, length| digest = digest_bits(digest, bits, length));
         self.receipt.digest = digest;
     }
     fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError> {

@@ -1,7 +1,7 @@
 //! Goes through the blocks of one scan in the order of the stream and tells a [`Sink`] what each holds.
 
 use super::{
-    JpegError,
+    JpegError, KeptRun,
     bits::{BitReader, Entropy},
     huffman::{Decoder, Strides},
     parse::{Frame, ScanComponent},
@@ -22,10 +22,17 @@ pub(super) trait Sink {
     fn dc(&mut self, component: usize, dc: i32) -> Result<(), JpegError>;
     /// An AC symbol of a block outside the mask (run × 16 + size) with its `size` extra bits.
     fn ac(&mut self, component: usize, symbol: u8, bits: u32) -> Result<(), JpegError>;
-    /// Bits `from..to` of a segment's `bytes`: what follows the last DC or block that it was told of, up to the next such, with the
-    /// DCs of all `blocks` but those it was told of; at most up to a restart marker or the end.
+    /// Whether it knows what stands outside the mask ([`Self::known`]), so that it need not be decoded.
+    const KNOWN: bool = false;
+    /// The run of so many blocks that comes next.
     #[inline(always)]
-    fn run(&mut self, _bytes: &[u8], _from: usize, _to: usize, _blocks: u64) {}
+    fn known(&mut self, _blocks: u64) -> Result<Option<KeptRun>, JpegError> {
+        Ok(None)
+    }
+    /// A run, `from` a bit of a segment's `bytes` on: what follows the last DC or block that it was told of, up to the next such, with
+    /// the DCs of all its blocks; at most up to a restart marker or the end.
+    #[inline(always)]
+    fn run(&mut self, _bytes: &[u8], _from: usize, _run: KeptRun) {}
     /// The DC of the last block of a run's component, a masked one of which comes next; zero where none is before it.
     #[inline(always)]
     fn before_masked(&mut self, _component: usize, _dc: i32) {}
@@ -111,7 +118,7 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
         for x in 0..grid.across {
             if restart_interval > 0 {
                 if until_restart == 0 {
-                    run.end(&reader, sink);
+                    run.end(&mut reader, &mut predictions, sink)?;
                     run = Run::default();
                     reader.restart(number)?;
                     sink.restart(number);
@@ -130,35 +137,33 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
             for (index, channel) in channels.iter().enumerate() {
                 let blocks = if interleaved { channel.h * channel.v } else { 1 };
                 for _ in 0..blocks {
-                    let prediction = &mut predictions[index];
                     match (masked, S::SYMBOLS) {
-                        (true, true) => skip(&mut reader, channel, index, prediction, sink)?,
+                        (true, true) => skip(&mut reader, channel, index, &mut predictions[index], sink)?,
                         (true, false) => {
-                            run.end(&reader, sink);
+                            run.end(&mut reader, &mut predictions, sink)?;
                             if !run.behind_masked[index] {
-                                sink.before_masked(index, *prediction);
+                                sink.before_masked(index, predictions[index]);
                             }
-                            skip(&mut reader, channel, index, prediction, sink)?;
-                            run.begin(&reader);
+                            skip(&mut reader, channel, index, &mut predictions[index], sink)?;
                             run.behind_masked[index] = true;
                         }
-                        (false, true) => keep(&mut reader, channel, index, prediction, sink)?,
-                        (false, false) => pass(&mut reader, channel, index, prediction, &mut run, sink)?,
+                        (false, true) => keep(&mut reader, channel, index, &mut predictions[index], sink)?,
+                        (false, false) => pass(&mut reader, channel, index, &mut predictions, &mut run, sink)?,
                     }
                     reader.check()?;
                 }
             }
         }
     }
-    run.end(&reader, sink);
+    run.end(&mut reader, &mut predictions, sink)?;
     reader.end()
 }
 
 /// Blocks outside the mask, one after the other, and nothing between.
 #[derive(Default)]
 struct Run {
-    /// Bit of the segment at which it begins.
-    from: usize,
+    /// Bit of the segment at which it begins, when one is under way.
+    from: Option<usize>,
     /// How many blocks have begun in it.
     blocks: u64,
     /// By component: the block before was masked, so that the next DC is coded anew.
@@ -166,14 +171,24 @@ struct Run {
 }
 
 impl Run {
-    fn begin(&mut self, reader: &BitReader<'_>) {
-        (self.from, self.blocks) = (reader.at(), 0);
-    }
-
-    fn end<S: Sink>(&self, reader: &BitReader<'_>, sink: &mut S) {
-        if !S::SYMBOLS && reader.at() > self.from {
-            sink.run(reader.bytes(), self.from, reader.at(), self.blocks);
+    /// Ends what is under way where the reader is; what was not decoded, because it is known, is left behind.
+    #[inline(always)]
+    fn end<S: Sink>(
+        &mut self,
+        reader: &mut BitReader<'_>,
+        predictions: &mut [i32; 3],
+        sink: &mut S,
+    ) -> Result<(), JpegError> {
+        let Some(from) = self.from.take() else { return Ok(()) };
+        let blocks = std::mem::take(&mut self.blocks);
+        if let Some(known) = sink.known(blocks)? {
+            reader.seek(from + known.bits)?;
+            let each = predictions.iter_mut().zip(known.dc).zip(self.behind_masked);
+            each.filter(|(_, masked)| !masked).for_each(|((prediction, dc), _)| *prediction = dc);
         }
+        let dc = std::array::from_fn(|n| if self.behind_masked[n] { 0 } else { predictions[n] });
+        sink.run(reader.bytes(), from, KeptRun { bits: reader.at() - from, blocks, dc });
+        Ok(())
     }
 }
 
@@ -241,21 +256,29 @@ fn pass<S: Sink>(
     shared: &mut BitReader<'_>,
     channel: &Channel<'_>,
     index: usize,
-    prediction: &mut i32,
+    predictions: &mut [i32; 3],
     run: &mut Run,
     sink: &mut S,
 ) -> Result<(), JpegError> {
-    let mut reader = *shared;
-    let dc = dc(&mut reader, channel, prediction)?;
     if run.behind_masked[index] {
+        run.end(shared, predictions, sink)?;
         run.behind_masked[index] = false;
-        run.end(shared, sink);
+        let dc = dc(shared, channel, &mut predictions[index])?;
         sink.dc(index, dc)?;
-        run.begin(&reader);
-    } else {
-        run.blocks += 1;
+        run.from = Some(shared.at());
+        if S::KNOWN {
+            return Ok(());
+        }
+        return channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, shared).map(drop);
     }
-    let _ = channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, &mut reader)?;
+    run.from.get_or_insert(shared.at());
+    run.blocks += 1;
+    if S::KNOWN {
+        return Ok(());
+    }
+    let mut reader = *shared;
+    dc(&mut reader, channel, &mut predictions[index])?;
+    channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, &mut reader)?;
     *shared = reader;
     Ok(())
 }
