@@ -15,8 +15,9 @@ impl Entropy {
     /// Zero bytes behind each segment, so that a reader can take eight at a time.
     const BEHIND: usize = 8;
 
-    /// What stands from `position` of `bytes` up to a marker other than a restart marker.
-    pub(super) fn of(bytes: &[u8], position: usize) -> Result<Self, JpegError> {
+    /// What stands from `position` of `bytes` up to a marker other than a restart marker; at most `most` segments, so that memory does
+    /// not grow with markers that stand for nothing.
+    pub(super) fn of(bytes: &[u8], position: usize, most: usize) -> Result<Self, JpegError> {
         let mut this = Self { plain: Vec::with_capacity(bytes.len() + Self::BEHIND), segments: Vec::new(), end: 0 };
         let (mut at, mut number) = (position, 0);
         loop {
@@ -42,6 +43,7 @@ impl Entropy {
             this.segments.push((start, this.plain.len() - start, number));
             this.plain.extend_from_slice(&[0; Self::BEHIND]);
             match marker {
+                0xD0..=0xD7 if this.segments.len() >= most => return Err(JpegError::Malformed("restart marker")),
                 0xD0..=0xD7 => (at, number) = (at + 2, marker - 0xD0),
                 _ => {
                     this.end = at;
@@ -288,7 +290,7 @@ mod tests {
         }
         writer.align();
         bytes.extend_from_slice(&[0xFF, 0xD9]);
-        let entropy = Entropy::of(&bytes, 1).unwrap();
+        let entropy = Entropy::of(&bytes, 1, 1).unwrap();
         let mut reader = entropy.reader();
         for &(value, n) in &fields {
             reader.refill();
@@ -308,5 +310,12 @@ mod tests {
             reader.take(16);
         }
         assert!(reader.check().is_err());
+    }
+
+    #[test]
+    fn markers_that_stand_for_no_interval_take_no_memory() {
+        let bytes = [&[0xFF, 0xD0].repeat(1000)[..], &[0xFF, 0xD9]].concat();
+        assert!(Entropy::of(&bytes, 0, 1000).is_err());
+        assert_eq!(Entropy::of(&bytes, 0, 1001).unwrap().end(), 2000);
     }
 }

@@ -353,7 +353,7 @@ mod tests {
         }
         writer.align();
         bytes.extend_from_slice(&[0xFF, 0xD9]);
-        let entropy = Entropy::of(&bytes, 0).unwrap();
+        let entropy = Entropy::of(&bytes, 0, 1).unwrap();
         let mut reader = entropy.reader();
         for &s in symbols {
             reader.refill();

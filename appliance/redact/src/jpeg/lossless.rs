@@ -81,7 +81,8 @@ fn decode_scan(
     };
     let tables: Vec<Decoder> = scan.iter().map(arrange).collect::<Result<_, _>>()?;
     let (stride, origin) = (usize::from(shape.samples), 1i32 << (precision - shift - 1));
-    let entropy = Entropy::of(parser.bytes, parser.position)?;
+    let most = if interval > 0 { (usize::from(shape.rows) * columns).div_ceil(interval) } else { 1 };
+    let entropy = Entropy::of(parser.bytes, parser.position, most)?;
     let mut reader = entropy.reader();
     let mut first_line = true;
     for (y, line) in (0..usize::from(shape.rows)).zip(1..) {

@@ -103,7 +103,11 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
     let Scan { bytes, position, frame, components, channels, restart_interval, mask } = scan;
     let grid = Grid::of(frame, components);
     let interleaved = components.len() > 1;
-    let entropy = Entropy::of(bytes, position)?;
+    let most = match restart_interval {
+        0 => 1,
+        interval => (u64::from(grid.across) * u64::from(grid.down)).div_ceil(u64::from(interval)),
+    };
+    let entropy = Entropy::of(bytes, position, usize::try_from(most).unwrap_or(usize::MAX))?;
     let mut reader = entropy.reader();
     let mut predictions = [0i32; 3];
     let mut run = Run::default();

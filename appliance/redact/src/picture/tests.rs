@@ -1,3 +1,5 @@
+//! Which print is found in the pixels, in every format that is looked at, and what is not taken for print.
+
 use super::*;
 use crate::{Photometric, testing::Image};
 

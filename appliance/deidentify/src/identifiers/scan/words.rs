@@ -21,8 +21,8 @@ const MOST_SPARE: usize = 4;
 const WORD: usize = 4;
 /// Bits of the bitmap's index.
 const INDEX_BITS: u32 = 16;
-/// Bits of it that choose a chain.
-const CHAIN_BITS: u32 = 10;
+/// Fewest bits of it that choose a chain.
+const MIN_CHAIN_BITS: u32 = 6;
 /// ASCII upper and lower case differ in this bit, here of each byte.
 const CASE: u32 = 0x2020_2020;
 /// Bytes whose range is looked at together: a line of the cache.
@@ -44,8 +44,11 @@ struct Entry {
 /// Patterns by some of their words.
 pub(super) struct Words {
     bitmap: Vec<u64>,
-    /// First entry of each chain, from 1; 0 for none. What is built anew for every object must not be sorted.
+    /// First entry of each chain, from 1; 0 for none. What is built anew for every object must not be sorted. There are about as many
+    /// as entries, so that a hostile object's many identifiers make no long ones.
     chains: Vec<u32>,
+    /// By how much an index is shifted to choose one.
+    shift: u32,
     entries: Vec<Entry>,
     /// Range of the bytes of the words.
     range: Range,
@@ -93,11 +96,6 @@ fn index(word: u32) -> usize {
     (word.wrapping_mul(0x9E37_79B1) >> (32 - INDEX_BITS)) as usize
 }
 
-/// The chain of words with this index.
-fn chain(index: usize) -> usize {
-    index >> (INDEX_BITS - CHAIN_BITS)
-}
-
 fn word_of(bytes: &[u8]) -> u32 {
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
 }
@@ -140,9 +138,10 @@ impl Words {
     }
 
     fn new(patterns: &Patterns, ways: usize, wanted: impl Fn(&Pattern) -> bool) -> Self {
-        let mut entries = Vec::with_capacity(patterns.list.len() * ways);
+        let mut entries: Vec<Entry> = Vec::with_capacity(patterns.list.len() * ways);
         let mut bitmap = vec![0; 1 << (INDEX_BITS - 6)];
-        let mut chains = vec![0; 1 << CHAIN_BITS];
+        let bits = (entries.capacity() as u64).next_power_of_two().ilog2().clamp(MIN_CHAIN_BITS, INDEX_BITS);
+        let (mut chains, shift) = (vec![0; 1 << bits], INDEX_BITS - bits);
         let (mut range, mut grey) = (Range::NONE, Range::NONE);
         for (number, pattern) in (0..).zip(&patterns.list).filter(|(_, pattern)| wanted(pattern)) {
             let bytes = patterns.of(pattern);
@@ -159,12 +158,12 @@ impl Words {
                 }
                 let at = index(word);
                 bitmap[at / 64] |= 1 << (at % 64);
-                let first = &mut chains[chain(at)];
+                let first = &mut chains[at >> shift];
                 entries.push(Entry { word, pattern: number, offset, next: *first });
                 *first = entries.len() as u32;
             }
         }
-        Self { bitmap, chains, entries, range, grey, arch: Arch::new() }
+        Self { bitmap, chains, shift, entries, range, grey, arch: Arch::new() }
     }
 
     /// True when there is nothing to look for.
@@ -247,7 +246,7 @@ impl Words {
         if self.bitmap[bit / 64] >> (bit % 64) & 1 == 0 {
             return None;
         }
-        self.compare(patterns, bytes, self.chains[chain(bit)], word, at, judge)
+        self.compare(patterns, bytes, self.chains[bit >> self.shift], word, at, judge)
     }
 
     #[cold]

@@ -1,3 +1,5 @@
+//! What is taken for an identifier of the object among words that OCR may have read wrong, and what is not.
+
 use dicom_core::{Tag, VR};
 
 use super::*;

@@ -330,7 +330,7 @@ impl Model {
                             (table(&parser.dc[s.dc]), table(&parser.ac[s.ac]))
                         })
                         .collect();
-                    let entropy = Entropy::of(bytes, parser.position).unwrap();
+                    let entropy = Entropy::of(bytes, parser.position, usize::MAX).unwrap();
                     let mut reader = entropy.reader();
                     let mut predictions = [0; 3];
                     for (i, (c, y, x)) in self.order(&components).into_iter().enumerate() {
