@@ -43,7 +43,7 @@ fi
 if [ "$(id -u)" = 0 ] && have nft && have unshare; then
     for side in scanner wan host; do
         # The account exists on the box only.
-        sed 's/"gift-uplink"/65534/' "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
+        sed 's/"gift-uplink"/65534/; s/"systemd-network"/65533/' "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
         unshare --net nft -f "$root/$side.nft" || fail "$side.nft"
     done
 fi

@@ -19,6 +19,8 @@ const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nfta
 const OCR_PACKAGES: &[&str] = &["tesseract-ocr", "tesseract-ocr-eng"];
 /// Debian packages that only the benchmarks need: gdcmanon, and what makes its certificate.
 const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
+/// Debian packages that only the image needs: everything else of it is installed into a Debian 13 of its own.
+const IMAGE_PACKAGES: &[&str] = &["debootstrap", "openssl", "binutils"];
 /// Debian packages that only fuzzing needs: libFuzzer is C++.
 const FUZZ_PACKAGES: &[&str] = &["g++"];
 /// Version of cargo-deny the tests run.
@@ -57,6 +59,13 @@ pub(crate) fn bench_packages() -> Result<()> {
 pub(crate) fn fuzz_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
     all.extend(FUZZ_PACKAGES);
+    apt(&all)
+}
+
+/// Installs what building the image needs besides.
+pub(crate) fn image_packages() -> Result<()> {
+    let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(IMAGE_PACKAGES);
     apt(&all)
 }
 

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | campaign | deidentify | explain | template |
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | image | campaign | deidentify | explain | template |
 //! templates`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod check;
 mod fuzz;
+mod image;
 mod install;
 mod run;
 mod test;
@@ -93,6 +94,8 @@ enum Verb {
     },
     /// Build each binary on its own, as it is shipped.
     Build,
+    /// Build the box's image: verified root, signed kernel, A/B slots (root; Debian 13 packages).
+    Image(image::Options),
     /// Run the long end-to-end campaigns (kill -9, memory, attacks, the second look) at full size.
     Campaign {
         /// Which: kill, memory, ocr, or all.
@@ -115,6 +118,7 @@ fn main() -> ExitCode {
         Verb::Measure { command } => return bench::report(&command).unwrap_or_else(failed),
         Verb::Check { root: other } => check::check(&other.unwrap_or(root)),
         Verb::Build => install::packages().and_then(|()| build::binaries(&root).map(|_| ())),
+        Verb::Image(options) => image::image(&root, &options).map(|_| ()),
         Verb::Campaign { which } => test::campaign(&root, &which),
     };
     match result {

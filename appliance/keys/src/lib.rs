@@ -8,5 +8,6 @@
 pub mod bundle;
 pub mod files;
 pub mod label;
+pub mod provisioning;
 pub mod share;
 pub mod wrap;

@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use gift_deid::key::Credential;
 use gift_deidentify::pseudonym::Scheme;
 use gift_keys::{
-    bundle, files, label,
+    bundle, files, label, provisioning,
     share::{self, Share},
     wrap,
 };
@@ -126,6 +126,24 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Sign a box's provisioning: its settings, network, hub, and keys that were wrapped to it.
+    Provisioning {
+        /// Directory with network.toml, receiver.toml, deid.toml, uplink.toml, hub-roots.pem, and where they apply health.toml,
+        /// enrolment-token, site-key.age, site-key.id, linkage-key.age, linkage-key.id.
+        texts: PathBuf,
+        /// The box's serial, as on its label.
+        #[arg(long, value_name = "SERIAL")]
+        serial: String,
+        /// Greater than that of every provisioning of this box before.
+        #[arg(long, value_name = "N")]
+        number: u64,
+        /// The signer's key file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// What to write into the box's partition.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Print one patient's subject pseudonym. Standard input says who: with --site-key two lines, Issuer of Patient ID (may be
     /// empty) and Patient ID; with --linkage-key one line, the national number.
     Label {
@@ -194,6 +212,11 @@ fn main() -> Result<()> {
             let order = bundle::Order { texts, image, withdrawn, serial, today: Utc::now().date_naive(), days };
             files::write(&out, bundle::make(&order, &files::read(&key)?)?)?;
             println!("serial {serial}");
+        }
+        Verb::Provisioning { texts, serial, number, key, out } => {
+            let today = Utc::now().date_naive().to_string();
+            files::write(&out, provisioning::make(&texts, serial, number, today, &files::read(&key)?)?)?;
+            println!("number {number}");
         }
         Verb::Label { site_key, linkage_key, scheme } => {
             let label = match (site_key, linkage_key, scheme) {

@@ -11,7 +11,7 @@ mod settings;
 mod supervise;
 
 pub use harden::harden;
-pub use log::start_log;
+pub use log::{start_log, start_log_of};
 pub use publish::{StatusFile, StatusReadError, now_ms, read_status};
 pub use settings::{SettingsError, load, parse};
 pub use supervise::Supervisor;

@@ -7,13 +7,18 @@ use gift_status::Process;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
-/// Starts the log.
+/// Starts the log of one of the four processes.
 pub fn start_log(process: Process) {
+    start_log_of(process.name());
+}
+
+/// Starts the log of the program `gift-<name>`.
+pub fn start_log_of(name: &str) {
     let registry = tracing_subscriber::registry().with(ours(std::env::var("GIFT_LOG").ok().as_deref()));
     if std::env::var_os("JOURNAL_STREAM").is_some()
         && let Ok(journald) = tracing_journald::layer()
     {
-        registry.with(journald.with_syslog_identifier(format!("gift-{}", process.name()))).init();
+        registry.with(journald.with_syslog_identifier(format!("gift-{name}"))).init();
         return;
     }
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(false);

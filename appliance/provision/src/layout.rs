@@ -1,0 +1,135 @@
+//! From the signed text to files.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use gift_provision::{MAX_PROVISIONING_BYTES, Provisioning, Trust, network::Network, verified_provisioning};
+use nix::unistd::User;
+use tracing::{info, warn};
+
+use crate::{Arguments, keys, ports};
+
+/// How long a network device may take to appear.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Everything, in order: what can fail comes after what the LEDs need to say so.
+pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
+    let settings = arguments.run.join("settings");
+    directory(&settings, 0o755)?;
+    for entry in fs::read_dir(&arguments.defaults).context("default settings")? {
+        let entry = entry?;
+        place(&settings.join(entry.file_name()), &fs::read(entry.path())?, 0o644, None)?;
+    }
+    directory(&arguments.house, 0o700)?;
+    // For the factory, which wraps the site's key to it; it is public.
+    let public_key = keys::identity(&arguments.house)?;
+    info!("identity of this box: {public_key}");
+
+    let provisioning = current(arguments)?;
+    info!("serial {}, provisioning {} of {}", provisioning.serial, provisioning.number, provisioning.created);
+    for (name, text) in &provisioning.texts {
+        match name.as_str() {
+            "enrolment-token" => place(&settings.join(name), text.as_bytes(), 0o400, Some("gift-uplink"))?,
+            name if name.ends_with(".age") || name.ends_with(".id") || name == "network.toml" => {}
+            name => place(&settings.join(name), text.as_bytes(), 0o644, None)?,
+        }
+    }
+    networks(arguments, &provisioning.network()?)?;
+    for key in ["site-key", "linkage-key"] {
+        let text = |ending: &str| provisioning.texts.get(&format!("{key}.{ending}"));
+        if let (Some(wrapped), Some(identifier)) = (text("age"), text("id")) {
+            keys::seal(&arguments.house, &arguments.run, &arguments.credentials, key, wrapped, identifier)?;
+            info!("{key} sealed to this machine");
+        }
+    }
+    Ok(())
+}
+
+/// The provisioning that counts: the partition's, unless it is refused or older than the one this box has seen.
+fn current(arguments: &Arguments) -> Result<Provisioning> {
+    let trust = Trust::parse(&fs::read_to_string(&arguments.trust).context("trusted keys")?)?;
+    let kept_path = arguments.house.join("provisioning.json");
+    let kept = fs::read(&kept_path).ok().and_then(|bytes| verified_provisioning(&bytes, &trust).ok());
+    let bytes = beginning(&arguments.partition).context("provisioning partition")?;
+    let given = verified_provisioning(&bytes, &trust);
+    match (given, kept) {
+        (Ok(given), Some(kept)) if given.number < kept.number || (given.number == kept.number && given != kept) => {
+            warn!("provisioning {} refused, {} was seen before and stays", given.number, kept.number);
+            Ok(kept)
+        }
+        (Ok(given), kept) => {
+            if kept.as_ref() != Some(&given) {
+                let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+                keep(&kept_path, &bytes[..end])?;
+            }
+            Ok(given)
+        }
+        (Err(error), Some(kept)) => {
+            warn!("provisioning refused ({error}), the one before stays");
+            Ok(kept)
+        }
+        (Err(error), None) => Err(anyhow!(error).context("provisioning refused, and there was none before")),
+    }
+}
+
+fn beginning(partition: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(partition)?.take(MAX_PROVISIONING_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn networks(arguments: &Arguments, network: &Network) -> Result<()> {
+    let mut names = String::new();
+    for (name, side) in network.sides() {
+        let device = ports::device_at(&arguments.devices, &side.port, PATIENCE)
+            .with_context(|| format!("no network device at the port of the {name} side"))?;
+        names.push_str(&format!("{}_DEVICE={device}\n", name.to_ascii_uppercase()));
+        let files = arguments.run.join("network").join(name);
+        directory(&files, 0o755)?;
+        for (file, content) in side.networkd(name) {
+            place(&files.join(file), content.as_bytes(), 0o644, None)?;
+        }
+    }
+    place(&arguments.run.join("network/devices.env"), names.as_bytes(), 0o644, None)?;
+    place(&arguments.run.join("settings/resolv.conf"), network.resolv_conf().as_bytes(), 0o644, None)
+}
+
+fn directory(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).with_context(|| path.display().to_string())
+}
+
+/// Writes a file of the run directory, readable by its owner from the first byte.
+fn place(path: &Path, content: &[u8], mode: u32, owner: Option<&str>) -> Result<()> {
+    let name = || path.display().to_string();
+    if path.exists() {
+        fs::remove_file(path).with_context(name)?;
+    }
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path).with_context(name)?;
+    file.write_all(content).with_context(name)?;
+    // The mask of the unit is stricter than what everybody may read.
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).with_context(name)?;
+    if let Some(owner) = owner {
+        let user = User::from_name(owner)?.with_context(|| format!("no account {owner}"))?;
+        chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).with_context(name)?;
+    }
+    Ok(())
+}
+
+/// Writes a file of the state so that a power cut leaves the old one or the new one.
+pub(crate) fn keep(path: &Path, content: &[u8]) -> Result<()> {
+    let part = path.with_extension("part");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&part, path)?;
+    if let Some(parent) = path.parent() {
+        fs::File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}

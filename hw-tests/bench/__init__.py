@@ -1,0 +1,1 @@
+"""What stands around the box under test: networks, hub, scanner, and the machine itself."""

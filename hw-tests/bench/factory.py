@@ -1,0 +1,53 @@
+"""What the factory and the research engineer do to a box before it is shipped."""
+
+import subprocess
+from pathlib import Path
+
+from . import network
+from .machine import QemuMachine
+
+SERIAL = "GE-0001"
+
+
+class Factory:
+    """Signs provisionings with the test key of the working tree (`cargo xtask image` made it and put its public half into the image)."""
+
+    def __init__(self, keys_program: Path, signer: Path, samples: Path, home: Path):
+        self.program, self.signer, self.samples, self.home = keys_program, signer, samples, home
+        home.mkdir(parents=True, exist_ok=True)
+        self.site_key = home / "site-key"
+        if not self.site_key.exists():
+            self.keys("make", str(self.site_key))
+        self.identifier = self.keys("id", str(self.site_key)).split()[0]
+
+    def keys(self, *words: str) -> str:
+        done = subprocess.run([self.program, *words], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def personalise(self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str) -> None:
+        """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
+        wrapped to the box."""
+        texts = self.home / f"provisioning-{number}"
+        texts.mkdir()
+        wrapped = texts / "site-key.age"
+        self.keys("wrap", str(self.site_key), "--to", public_key, "--out", str(wrapped))
+        (texts / "site-key.id").write_text(self.identifier)
+        (texts / "enrolment-token").write_text(token)
+        (texts / "hub-roots.pem").write_text(hub_roots)
+        ports = machine.PORTS
+        (texts / "network.toml").write_text(
+            f'[scanner]\nport = "{ports["scanner"]}"\naddress = "{network.SIDES["scanner"][3]}/24"\n\n'
+            f'[wan]\nport = "{ports["wan"]}"\naddress = "{network.SIDES["wan"][3]}/24"\n'
+            'gateway = "198.51.100.1"\ndns = ["198.51.100.1"]\n'
+        )
+        for name in ("receiver", "deid"):
+            (texts / f"{name}.toml").write_text((self.samples / f"{name}.toml").read_text())
+        uplink = (self.samples / "uplink.toml").read_text()
+        before = '# hub-address = "192.0.2.1"'
+        assert before in uplink
+        (texts / "uplink.toml").write_text(uplink.replace(before, 'hub-address = "198.51.100.1"'))
+        out = self.home / f"provisioning-{number}.json"
+        self.keys("provisioning", str(texts), "--serial", SERIAL, "--number", str(number), "--key", str(self.signer),
+                  "--out", str(out))  # fmt: skip
+        machine.write_partition("gift-provision", out.read_bytes())

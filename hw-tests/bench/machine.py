@@ -1,0 +1,135 @@
+"""The machine. `QemuMachine` is the strategy of this bench; a board with a power relay and a serial line offers the same methods."""
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from . import network
+
+
+class QemuMachine:
+    """A rack PC under QEMU: UEFI with Secure Boot, TPM 2.0, NVMe disk, two network ports, hardware watchdog, serial line.
+
+    `tools` is the build's Debian 13 (image-build/build.sh), which has QEMU, OVMF and swtpm; `home` holds this machine's disk, its
+    firmware's variables and its TPM.
+    """
+
+    DISK_BYTES = 6 << 30
+    PORTS = {"scanner": "0000:00:03.0", "wan": "0000:00:04.0"}
+
+    def __init__(self, tools: Path, home: Path):
+        self.tools, self.home = tools, home
+        self.process: subprocess.Popen | None = None
+        self.started = 0.0
+        (home / "tpm").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def disk(self) -> Path:
+        return self.home / "disk.raw"
+
+    @property
+    def serial(self) -> Path:
+        return self.home / "serial.log"
+
+    def install(self, image: Path) -> None:
+        """A new machine from the factory: the image on its disk, firmware and TPM as they come."""
+        subprocess.run(["cp", "--sparse=always", image, self.disk], check=True)
+        os.truncate(self.disk, self.DISK_BYTES)
+        shutil.copy(self.tools / "usr/share/OVMF/OVMF_VARS_4M.fd", self.home / "vars.fd")
+        shutil.rmtree(self.home / "tpm")
+        (self.home / "tpm").mkdir()
+
+    def clone(self, home: Path) -> "QemuMachine":
+        """The same machine, disk and TPM, as it is now (powered off), elsewhere."""
+        assert self.process is None
+        home.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", "--sparse=always", f"{self.home}/.", home], check=True)
+        return QemuMachine(self.tools, home)
+
+    def power_on(self) -> None:
+        """Power on; the serial log begins anew."""
+        assert self.process is None
+        self.serial.write_bytes(b"")
+        inner = "/gift/machine"
+        script = f"""
+            mkdir -p {self.tools}{inner}
+            mount --bind {self.home} {self.tools}{inner}
+            mount --rbind /dev {self.tools}/dev
+            mount -t proc proc {self.tools}/proc
+            chroot {self.tools} swtpm socket --tpm2 --tpmstate dir={inner}/tpm --ctrl type=unixio,path={inner}/tpm.sock --daemon --terminate
+            exec chroot {self.tools} qemu-system-x86_64 "$@"
+        """
+        arguments = [
+            "-nodefaults", "-display", "none", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max",
+            "-smp", "2", "-m", "1024",
+            "-global", "driver=cfi.pflash01,property=secure,value=on",
+            "-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
+            "-drive", f"if=pflash,format=raw,unit=1,file={inner}/vars.fd",
+            "-chardev", f"socket,id=tpm,path={inner}/tpm.sock", "-tpmdev", "emulator,id=tpm0,chardev=tpm",
+            "-device", "tpm-tis,tpmdev=tpm0",
+            "-drive", f"if=none,id=disk,file={inner}/disk.raw,format=raw,cache=writeback,discard=unmap",
+            "-device", "nvme,drive=disk,serial=gift0",
+            "-netdev", "tap,id=scanner,ifname=tapscan,script=no,downscript=no",
+            "-device", "e1000e,netdev=scanner,romfile=,mac=52:54:00:00:00:01,addr=3",
+            "-netdev", "tap,id=wan,ifname=tapwan,script=no,downscript=no",
+            "-device", "e1000e,netdev=wan,romfile=,mac=52:54:00:00:00:02,addr=4",
+            "-device", "i6300esb", "-action", "watchdog=reset", "-device", "virtio-rng-pci",
+            "-serial", f"file:{inner}/serial.log", "-qmp", f"unix:{inner}/qmp.sock,server,nowait",
+        ]  # fmt: skip
+        with (self.home / "qemu.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                network.inside(network.SWITCH, "unshare", "--mount", "bash", "-ec", script, "machine", *arguments),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        self.started = time.monotonic()
+
+    def power_cut(self) -> None:
+        """Takes the power away."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def log(self) -> str:
+        """What the serial line said since power-on, without the terminal's escapes."""
+        text = self.serial.read_text(errors="replace")
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text).replace("\r", "")
+
+    def expect(self, pattern: str, seconds: float) -> re.Match:
+        """Waits until the serial line says `pattern`."""
+        until = time.monotonic() + seconds
+        while True:
+            found = re.search(pattern, self.log())
+            if found:
+                return found
+            if self.process is None or self.process.poll() is not None:
+                raise AssertionError(f"the machine is off:\n{(self.home / 'qemu.log').read_text()[-2000:]}")
+            if time.monotonic() > until:
+                raise AssertionError(f"not said in {seconds} s: {pattern}\n{self.log()[-6000:]}")
+            time.sleep(0.5)
+
+    def seconds(self) -> float:
+        """Since power-on."""
+        return time.monotonic() - self.started
+
+    def write_partition(self, label: str, content: bytes) -> None:
+        """Writes the beginning of a partition of the disk (powered off)."""
+        start, size = self.partition(label)
+        assert self.process is None and len(content) < size
+        with self.disk.open("r+b") as disk:
+            disk.seek(start)
+            disk.write(content + b"\0" * (size - len(content)))
+
+    def partition(self, label: str) -> tuple[int, int]:
+        """Where a partition begins and how long it is, bytes."""
+        import json
+
+        table = json.loads(network.run("sfdisk", "--json", str(self.disk)).stdout)["partitiontable"]
+        sector = table.get("sectorsize", 512)
+        for entry in table["partitions"]:
+            if entry.get("name") == label:
+                return entry["start"] * sector, entry["size"] * sector
+        raise KeyError(label)

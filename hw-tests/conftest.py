@@ -1,0 +1,89 @@
+"""Fixtures: the bench, and one box that the factory personalised, which every test gets a copy of."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from bench import network
+from bench.factory import SERIAL, Factory
+from bench.hub import Hub
+from bench.machine import QemuMachine
+from bench.scanner import Scanner
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def target() -> Path:
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory) -> Path:
+    """Room for disks (some GB)."""
+    directory = Path(os.environ.get("GIFT_HW_WORK", target() / "image/hw"))
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def image() -> Path:
+    """The newest image of `cargo xtask image`."""
+    images = sorted((target() / "image/out").glob("gift-edge_*[0-9].raw"), key=lambda path: path.stat().st_mtime)
+    assert images, "no image: cargo xtask image"
+    return images[-1]
+
+
+@pytest.fixture(scope="session")
+def networks():
+    network.up()
+    yield
+    network.down()
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Path:
+    return Path(os.environ["GIFT_BIN_DIR"])
+
+
+@pytest.fixture(scope="session")
+def hub(networks, binaries, work):
+    hub = Hub(binaries, ROOT / "config/samples/hub.toml", work / "hub")
+    hub.start()
+    yield hub
+    hub.stop()
+
+
+@pytest.fixture(scope="session")
+def scanner(networks, binaries, work) -> Scanner:
+    return Scanner(binaries / "gift-scanner", work)
+
+
+@pytest.fixture(scope="session")
+def personalised(image, hub, binaries, work):
+    """A box after its time at the factory, powered off: it made its identity, and got a provisioning that is signed for it."""
+    machine = QemuMachine(target() / "image/tools", work / "factory")
+    machine.install(image)
+    machine.power_on()
+    try:
+        public_key = machine.expect(r"identity of this box: (age1[a-z0-9]+)", 300).group(1)
+        machine.expect(r"provisioning refused", 30)
+        print(f"\nfactory: identity {machine.seconds():.0f} s after power-on")
+        # Its state is on the disk before the power goes: what a factory's operator waits for, too.
+        machine.expect(r"gift-health.*", 120)
+    finally:
+        machine.power_cut()
+    factory = Factory(binaries / "gift-keys", target() / "image/keys/provisioning.key", ROOT / "config/samples", work / "keys")
+    token = hub.admin("add-box", SERIAL).strip()
+    factory.personalise(machine, 1, public_key, token, hub.roots)
+    return machine
+
+
+@pytest.fixture
+def box(personalised, tmp_path_factory, work, request):
+    """A copy of the personalised box, powered off."""
+    machine = personalised.clone(work / request.node.name)
+    yield machine
+    machine.power_cut()
+    shutil.rmtree(machine.home, ignore_errors=True)

@@ -1,0 +1,56 @@
+"""What answers on either side, and that nothing passes from one to the other. nmap is Debian's."""
+
+import re
+import subprocess
+import threading
+
+from bench import network
+
+
+def open_ports(side: str, *options: str) -> set[str]:
+    """Ports that nmap does not find filtered or closed: `tcp/11112`."""
+    address = network.SIDES[side][3]
+    words = ["nmap", "-n", "-Pn", "--max-retries", "1", "--min-rate", "1000", "-oG", "-", *options, address]
+    said = subprocess.run(network.inside(side, *words), check=True, capture_output=True, text=True).stdout
+    return {f"{kind}/{port}" for port, state, kind in re.findall(r"(\d+)/([a-z|]+)/(tcp|udp)/", said) if state == "open"}
+
+
+def test_ports_of_both_sides(box, hub, scanner):
+    box.power_on()
+    scanner.send_when_it_listens(scanner.objects(1), 240)
+    assert open_ports("scanner", "-sS", "-p-") == {"tcp/104", "tcp/11112"}
+    assert open_ports("wan", "-sS", "-p-") == set()
+    for side in ("scanner", "wan"):
+        assert open_ports(side, "-sU", "--top-ports", "200") == set()
+    a_packet_of_one_side_does_not_arrive_at_the_other()
+    pings(scanner_answers=True)
+
+
+def pings(scanner_answers: bool) -> None:
+    """ICMP echo: the cable can be checked on the scanner side; the WAN side does not answer."""
+    for side, answers in {"scanner": scanner_answers, "wan": False}.items():
+        done = subprocess.run(network.inside(side, "ping", "-c", "2", "-W", "3", network.SIDES[side][3]), capture_output=True)
+        assert (done.returncode == 0) == answers, side
+
+
+def a_packet_of_one_side_does_not_arrive_at_the_other() -> None:
+    """Each side routes the other's network over the box, and sends to the peer that is there."""
+    for here, there in (("scanner", "wan"), ("wan", "scanner")):
+        box_here = network.SIDES[here][3]
+        peer_there = network.SIDES[there][2].split("/")[0]
+        net_there = re.sub(r"\.\d+/", ".0/", network.SIDES[there][2])
+        network.run("ip", "-n", network.SIDES[here][0], "route", "replace", net_there, "via", box_here)
+        arrived = []
+        listener = subprocess.Popen(
+            network.inside(there, "timeout", "12", "tcpdump", "-n", "-l", "-c", "1", "-i", "lan", "udp port 9999 or icmp"),
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        reader = threading.Thread(target=lambda: arrived.append(listener.stdout.read()))
+        reader.start()
+        send = f"import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\nfor i in range(20): s.sendto(b'across', ('{peer_there}', 9999)); time.sleep(0.2)"
+        subprocess.run(network.inside(here, "python3", "-c", send), check=True)
+        subprocess.run(network.inside(here, "ping", "-c", "3", "-W", "1", peer_there), capture_output=True)
+        listener.wait()
+        reader.join()
+        network.run("ip", "-n", network.SIDES[here][0], "route", "delete", net_there)
+        assert arrived == [""], f"{here} reached {there}: {arrived}"

@@ -1,0 +1,73 @@
+#!/bin/bash
+# Builds the image: build.sh TOOLS WORK VERSION
+#   TOOLS    a directory for the build's own Debian 13 (made if it is not there; needs root)
+#   WORK     where keys/ (test keys, made if missing), stage/ (what `cargo xtask image` puts into the root) and out/ are
+#   VERSION  version of the image
+# mkosi runs inside TOOLS, in mount namespaces of its own, so the machine it runs on needs debootstrap only.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+tools=$1 work=$2 version=$3
+tools_packages="mkosi systemd-ukify systemd-repart systemd-boot-efi sbsigntool squashfs-tools mtools dosfstools e2fsprogs cpio zstd
+    xz-utils kmod openssl python3-pefile cryptsetup-bin binutils
+    qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools"
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/\?$' || echo http://deb.debian.org/debian)
+
+if [ ! -e "$tools/.complete" ]; then
+    echo "image: making the build's own Debian 13 (once)"
+    rm -rf "$tools"
+    debootstrap --variant=minbase --include=ca-certificates trixie "$tools" "$mirror" >"$work/debootstrap.log"
+    # shellcheck disable=SC2086
+    unshare --mount sh -ec "mount -t proc proc '$tools/proc'; export DEBIAN_FRONTEND=noninteractive
+        chroot '$tools' apt-get update -qq
+        chroot '$tools' apt-get install -y -qq --no-install-recommends $(echo $tools_packages) >'$work/tools.log' 2>&1"
+    touch "$tools/.complete"
+fi
+
+mkdir -p "$work/keys" "$work/out" "$work/cache" "$tools/gift"
+if [ ! -e "$work/keys/boot.key" ]; then
+    echo "image: making test keys (production keys are never here: README.md)"
+    (umask 077 && openssl req -new -x509 -newkey rsa:3072 -nodes -days 3650 -subj "/CN=GIFT-Cloud Edge TEST boot key/" \
+        -keyout "$work/keys/boot.key" -out "$work/keys/boot.crt" 2>/dev/null)
+fi
+mkdir -p "$work/sandbox/etc/apt/sources.list.d"
+cat >"$work/sandbox/etc/apt/sources.list.d/mkosi.sources" <<EOF
+Types: deb
+URIs: $mirror
+Suites: trixie trixie-updates
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+
+Types: deb
+URIs: ${mirror%/debian*}/debian-security
+Suites: trixie-security
+Components: main
+Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+EOF
+
+inside() {
+    # shellcheck disable=SC2016
+    TOOLS=$tools HERE=$here WORK=$work unshare --mount --fork --propagation private bash -ec '
+        mount --bind "$TOOLS" "$TOOLS"
+        cd "$TOOLS"
+        mkdir -p gift/image-build gift/work old
+        mount --rbind "$HERE" gift/image-build
+        mount --rbind "$WORK" gift/work
+        mount -t proc proc proc
+        mount --rbind /sys sys
+        mount --rbind /dev dev
+        mount -t tmpfs tmpfs run
+        cp -L /etc/resolv.conf etc/resolv.conf 2>/dev/null || true
+        [ ! -e /etc/hosts ] || cp -L /etc/hosts etc/hosts
+        pivot_root . old
+        umount -l /old
+        cd /gift/image-build
+        exec "$@"' inside "$@"
+}
+
+inside env -u CARGO mkosi --force --image-version "$version" \
+    --secure-boot-key /gift/work/keys/boot.key --secure-boot-certificate /gift/work/keys/boot.crt \
+    --sign-expected-pcr-key /gift/work/keys/boot.key --sign-expected-pcr-certificate /gift/work/keys/boot.crt \
+    --sandbox-tree /gift/work/sandbox --extra-tree /gift/work/stage \
+    --output-directory /gift/work/out --package-cache-dir /gift/work/cache --workspace-directory /gift/work \
+    --source-date-epoch "${SOURCE_DATE_EPOCH:-0}" --seed "$(printf %s "$version" | sha256sum | sed 's/^\(.\{8\}\)\(.\{4\}\)\(.\{4\}\)\(.\{4\}\)\(.\{12\}\).*/\1-\2-\3-\4-\5/')" \
+    build

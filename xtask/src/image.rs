@@ -1,0 +1,97 @@
+//! `cargo xtask image`: the box's image, from this tree's binaries and Debian 13 packages (image-build/README.md).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+
+use crate::{
+    build, install,
+    run::{cargo, output, run},
+};
+
+/// What is installed in `/usr/bin` of the image (image-build/executables.root).
+const PROGRAMS: &[&str] = &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-provision", "gift-keys"];
+
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Version of the image: decides which of two is newer.
+    #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
+    image_version: String,
+    /// Take the programs from there instead of building them: the bench's image is of those that the tests have built.
+    #[arg(long, value_name = "DIR")]
+    binaries: Option<PathBuf>,
+    /// Public keys of those who may sign a box's provisioning, one a line. Without it a test key is made.
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+}
+
+/// Builds the image; the directory it is in.
+pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
+    if output(Command::new("id").arg("-u"))?.trim() != "0" {
+        bail!("building the image needs root (mount namespaces, a Debian root of its own)");
+    }
+    install::image_packages()?;
+    let binaries = match &options.binaries {
+        Some(directory) => directory.clone(),
+        None => {
+            for program in PROGRAMS {
+                run(cargo(root).args(["build", "--quiet", "--release", "-p", program, "--bins"]))?;
+            }
+            build::target(root).join("release")
+        }
+    };
+    let work = build::target(root).join("image");
+    let stage = work.join("stage");
+    if stage.exists() {
+        fs::remove_dir_all(&stage)?;
+    }
+    let share = stage.join("usr/share/gift");
+    for directory in ["usr/bin", "usr/share/gift/trust", "usr/share/gift/defaults", "etc/gift"] {
+        fs::create_dir_all(stage.join(directory))?;
+    }
+    for program in PROGRAMS {
+        let (from, to) = (binaries.join(program), stage.join("usr/bin").join(program));
+        run(Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(from))?;
+    }
+    // The tree mirrors the target's paths. Policy without the samples; settings that a provisioning may leave out.
+    run(Command::new("cp").arg("-RL").arg(root.join("appliance/dist/usr/.")).arg(stage.join("usr")))?;
+    run(Command::new("cp").arg("-RL").arg(root.join("config")).arg(share.join("policy")))?;
+    fs::remove_dir_all(share.join("policy/samples"))?;
+    fs::copy(root.join("config/samples/health.toml"), share.join("defaults/health.toml"))?;
+    // Bound over by what the provisioning says (gift-uplink.service).
+    fs::write(stage.join("etc/resolv.conf"), "")?;
+    fs::write(share.join("trust/provisioning.pub"), trust(&binaries, &work, options.trust.as_deref())?)?;
+    // Everybody may read what is in the image; owners and modes of directories come from tmpfiles.d.
+    run(Command::new("chmod").arg("-R").arg("u=rwX,go=rX").arg(&stage))?;
+
+    run(Command::new("/bin/bash")
+        .arg(root.join("image-build/build.sh"))
+        .arg(work.join("tools"))
+        .arg(&work)
+        .arg(&options.image_version))?;
+    let out = work.join("out");
+    println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
+    Ok(out)
+}
+
+/// The keys whose provisionings the image believes: those given, or a test key of this working tree.
+fn trust(binaries: &Path, work: &Path, given: Option<&Path>) -> Result<String> {
+    if let Some(file) = given {
+        return fs::read_to_string(file).with_context(|| file.display().to_string());
+    }
+    let (key, public) = (work.join("keys/provisioning.key"), work.join("keys/provisioning.pub"));
+    if !public.exists() {
+        fs::create_dir_all(work.join("keys"))?;
+        let said = output(Command::new(binaries.join("gift-keys")).arg("policy-key").arg(&key))?;
+        let Some(word) = said.split_whitespace().find(|word| word.starts_with("RW")) else {
+            bail!("gift-keys policy-key printed no public key");
+        };
+        fs::write(&public, format!("# TEST key of this working tree\n{word}\n"))?;
+    }
+    Ok(fs::read_to_string(&public)?)
+}
