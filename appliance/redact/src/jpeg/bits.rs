@@ -12,8 +12,8 @@ pub(super) struct Entropy {
 }
 
 impl Entropy {
-    /// Zero bytes behind each segment, so that a reader can take eight at a time.
-    const BEHIND: usize = 8;
+    /// Zero bytes behind each segment, so that eight, and the eight behind them, can be taken from wherever a bit is.
+    const BEHIND: usize = 16;
 
     /// What stands from `position` of `bytes` up to a marker other than a restart marker; at most `most` segments, so that memory does
     /// not grow with markers that stand for nothing.
@@ -99,7 +99,7 @@ impl<'a> BitReader<'a> {
         let next = chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk));
         // What is more than whole bytes is there already when it comes again.
         self.window |= next >> self.count;
-        self.position += (63 - self.count) as usize / 8;
+        self.position = self.position.wrapping_add((63u32.wrapping_sub(self.count) / 8) as usize);
         self.count |= 56;
     }
 
@@ -144,7 +144,16 @@ impl<'a> BitReader<'a> {
     pub(super) fn consume_low(&mut self, n: u32) {
         // The shift looks at no higher bits: what is left is there at once.
         self.window = self.window.wrapping_shl(n);
-        self.count -= n & 0xFF;
+        self.count = self.count.wrapping_sub(n & 0xFF);
+    }
+
+    /// The value of `size` (0…16) bits (F.2.2.1, EXTEND) behind the next `skip` (0…16), not consumed.
+    #[inline(always)]
+    pub(super) fn signed(&self, skip: u32, size: u32) -> i32 {
+        let behind = self.window.wrapping_shl(skip);
+        let value = (behind >> 1).wrapping_shr(63 - size) as i32;
+        let below = if behind >> 63 == 0 { 1i32.wrapping_shl(size).wrapping_sub(1) } else { 0 };
+        value.wrapping_sub(below)
     }
 
     /// Consumes and returns `n` (0…16) bits.
@@ -182,16 +191,21 @@ impl<'a> BitReader<'a> {
     }
 }
 
-/// Bits `from..to` of `bytes`, behind which eight more must stand, at most 32 at a time.
+/// Bits `from..to` of a segment's `bytes`, 64 at a time and then what is left, left aligned, with how many they are.
 #[inline(always)]
-pub(super) fn pieces(bytes: &[u8], from: usize, to: usize, mut take: impl FnMut(u32, u32)) {
-    let mut at = from;
-    while at < to {
-        let chunk = bytes.get(at / 8..).and_then(|rest| rest.first_chunk::<8>());
-        let length = (to - at).min(32) as u32;
-        let bits = chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk)) << (at % 8) >> (64 - length);
-        take(bits as u32, length);
-        at += length as usize;
+pub(super) fn words(bytes: &[u8], from: usize, to: usize, mut take: impl FnMut(u64, u32)) {
+    let (whole, left) = ((to - from) / 64, (to - from) % 64);
+    let (mut chunks, shift) = (bytes.get(from / 8..).unwrap_or(&[]).chunks_exact(8), from % 8);
+    let mut next = || chunks.next().and_then(|chunk| chunk.first_chunk()).map_or(0, |chunk| u64::from_be_bytes(*chunk));
+    let mut this = next();
+    for _ in 0..whole {
+        let behind = next();
+        take(this << shift | behind >> 1 >> (63 - shift), 64);
+        this = behind;
+    }
+    if left > 0 {
+        let bits = this << shift | next() >> 1 >> (63 - shift);
+        take(bits >> (64 - left) << (64 - left), left as u32);
     }
 }
 
@@ -224,17 +238,41 @@ impl<'a> BitWriter<'a> {
             self.count -= 32;
             let word = (self.window >> self.count) as u32;
             if has_ff(u64::from(word) << 32) {
-                self.stuff(word);
+                self.stuff(&word.to_be_bytes());
             } else {
                 self.bytes.extend_from_slice(&word.to_be_bytes());
             }
         }
     }
 
+    /// Appends the high `n` (1…64) bits of `bits`; the others must be zero.
+    #[inline(always)]
+    pub(super) fn put_left(&mut self, bits: u64, n: u32) {
+        if n == 64 {
+            return self.put_word(bits);
+        }
+        self.put((bits >> 32) as u32 >> (32 - n.min(32)), n.min(32));
+        if n > 32 {
+            self.put(bits as u32 >> (64 - n), n - 32);
+        }
+    }
+
+    /// Appends 64 bits.
+    #[inline(always)]
+    fn put_word(&mut self, bits: u64) {
+        let word = self.window << 1 << (63 - self.count) | bits >> self.count;
+        self.window = bits;
+        if has_ff(word) {
+            self.stuff(&word.to_be_bytes());
+        } else {
+            self.bytes.extend_from_slice(&word.to_be_bytes());
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn stuff(&mut self, word: u32) {
-        for byte in word.to_be_bytes() {
+    fn stuff(&mut self, word: &[u8]) {
+        for &byte in word {
             self.bytes.push(byte);
             if byte == 0xFF {
                 self.bytes.push(0);
@@ -301,7 +339,7 @@ mod tests {
         let mut copied = Vec::new();
         let mut writer = BitWriter::new(&mut copied);
         for cut in [0, 3, 700, reader.at()].windows(2) {
-            pieces(reader.bytes(), cut[0], cut[1], |bits, n| writer.put(bits, n));
+            words(reader.bytes(), cut[0], cut[1], |bits, n| writer.put_left(bits, n));
         }
         writer.align();
         assert_eq!(copied, bytes[1..bytes.len() - 2]);

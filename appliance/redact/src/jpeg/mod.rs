@@ -13,14 +13,16 @@ mod luma;
 mod parse;
 pub(crate) mod progressive;
 mod sink;
+mod strides;
 mod walk;
 
 pub(crate) use luma::luma;
 
 use crate::mask::Mask;
-use huffman::{Decoder, Encoder, Strides, Table};
+use huffman::{Decoder, Encoder, Table};
 use parse::{Frame, Parser, Process, ScanComponent, Segment};
 use sink::{Count, Encode, Prove};
+use strides::{Strides, strides};
 use walk::{Channel, Scan, walk};
 
 /// Why a stream cannot be redacted, or what was written does not prove.
@@ -222,7 +224,7 @@ impl Tables {
         Ok(Self {
             dc: scan.iter().map(|s| arrange(&parser.dc[s.dc])).collect::<Result<_, _>>()?,
             ac: scan.iter().map(|s| arrange(&parser.ac[s.ac])).collect::<Result<_, _>>()?,
-            strides: scan.iter().map(|s| huffman::strides(parser.ac[s.ac].as_ref()?)).collect(),
+            strides: scan.iter().map(|s| strides(parser.dc[s.dc].as_ref()?, parser.ac[s.ac].as_ref()?)).collect(),
         })
     }
 
@@ -300,7 +302,7 @@ fn redact_scan(
         mask,
     };
     if receipt.same_tables {
-        if !used(parser, scan).all(Table::is_standard) {
+        if tables.strides.iter().any(Option::is_none) {
             return Err(JpegError::NoCode);
         }
         digest_tables(parser, scan, receipt);

@@ -2,7 +2,7 @@
 
 use super::{
     JpegError, KeptRun, Receipt,
-    bits::{BitWriter, pieces},
+    bits::{BitWriter, words},
     huffman::{Encoder, Table},
     parse::ScanComponent,
     walk::Sink,
@@ -39,10 +39,10 @@ fn digest_ac(digest: u64, symbol: u8, bits: u32) -> u64 {
     mix(digest, 1 << 45 | u64::from(symbol) << 16 | u64::from(bits))
 }
 
-/// Takes bits as they stand into the digest.
+/// Takes the beginning of so many bits, which are to be taken in as they stand, into the digest.
 #[inline(always)]
-fn digest_bits(digest: u64, bits: u32, length: u32) -> u64 {
-    mix(digest, 1 << 46 | u64::from(length) << 32 | u64::from(bits))
+fn digest_length(digest: u64, bits: usize) -> u64 {
+    mix(digest, 1 << 46 | bits as u64)
 }
 
 /// Takes the tables into the digest with which codes are to be read.
@@ -161,10 +161,10 @@ impl<const SYMBOLS: bool> Sink for Encode<'_, SYMBOLS> {
     fn run(&mut self, bytes: &[u8], from: usize, run: KeptRun) {
         self.receipt.kept_blocks += run.blocks;
         self.receipt.runs.push(run);
-        let mut digest = self.receipt.digest;
-        pieces(bytes, from, from + run.bits, |bits, length| {
-            digest = digest_bits(digest, bits, length);
-            self.writer.put(bits, length);
+        let mut digest = digest_length(self.receipt.digest, run.bits);
+        words(bytes, from, from + run.bits, |bits, length| {
+            digest = mix(digest, bits);
+            self.writer.put_left(bits, length);
         });
         self.receipt.digest = digest;
     }
@@ -213,8 +213,8 @@ impl<const SYMBOLS: bool> Sink for Prove<'_, '_, SYMBOLS> {
     fn run(&mut self, bytes: &[u8], from: usize, run: KeptRun) {
         self.receipt.kept_blocks += run.blocks;
         self.receipt.runs.push(run);
-        let mut digest = self.receipt.digest;
-        pieces(bytes, from, from + run.bits, |bits, length| digest = digest_bits(digest, bits, length));
+        let mut digest = digest_length(self.receipt.digest, run.bits);
+        words(bytes, from, from + run.bits, |bits, _| digest = mix(digest, bits));
         self.receipt.digest = digest;
     }
     fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError> {
