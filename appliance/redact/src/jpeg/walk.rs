@@ -8,6 +8,7 @@ use super::{
     strides::Strides,
 };
 use crate::mask::Mask;
+use pulp::{Arch, NullaryFnOnce};
 
 /// What becomes of the blocks.
 pub(super) trait Sink {
@@ -37,8 +38,12 @@ pub(super) trait Sink {
     /// The DC of the last block of a run's component, a masked one of which comes next; zero where none is before it.
     #[inline(always)]
     fn before_masked(&mut self, _component: usize, _dc: i32) {}
-    /// A block inside the mask: its DC, and whether it has any AC symbol but an immediate end of block.
-    fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError>;
+    /// By component, the DC of a blank block.
+    fn fill(&self) -> [i32; 3] {
+        [0; 3]
+    }
+    /// A block inside the mask, blank or one of several that are not all so.
+    fn masked(&mut self, component: usize, blank: bool) -> Result<(), JpegError>;
     /// A restart marker; DC prediction starts over.
     fn restart(&mut self, number: u8);
 }
@@ -57,12 +62,12 @@ impl Channel<'_> {
     /// Passes over a block; true when it has no AC symbols but an end of block.
     #[inline(always)]
     fn pass(&self, reader: &mut BitReader<'_>, prediction: &mut i32) -> Result<bool, JpegError> {
-        self.strides.ok_or(JpegError::NoCode)?.pass((self.dc, self.ac), reader, prediction)
+        self.strides.ok_or(JpegError::NoCode)?.pass(reader, prediction)
     }
 
     /// The same behind its DC.
     fn pass_ac(&self, reader: &mut BitReader<'_>) -> Result<bool, JpegError> {
-        self.strides.ok_or(JpegError::NoCode)?.pass_ac(self.ac, reader)
+        self.strides.ok_or(JpegError::NoCode)?.pass_ac(reader)
     }
 }
 
@@ -139,44 +144,40 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
         let mut next = spans.iter().copied().peekable();
         let mut x = 0;
         while x < grid.across {
-            if restart_interval > 0 {
-                if until_restart == 0 {
-                    run.end(&mut reader, &mut predictions, sink)?;
-                    run = Run::default();
-                    reader.restart(number)?;
-                    sink.restart(number);
-                    number = (number + 1) & 7;
-                    predictions = [0; 3];
-                    until_restart = restart_interval;
-                }
+            if restart_interval > 0 && until_restart == 0 {
+                run.end(&mut reader, &mut predictions, sink)?;
+                run = Run::default();
+                reader.restart(number)?;
+                sink.restart(number);
+                number = (number + 1) & 7;
+                predictions = [0; 3];
+                until_restart = restart_interval;
             }
             if !sink.at(x, y) {
                 return Ok(position);
             }
             let cell = x / grid.per_mask_w;
             while next.next_if(|&(_, end)| end <= cell).is_some() {}
-            let start = next.peek().map_or(u32::MAX, |&(start, _)| start);
+            let (start, end) = next.peek().copied().unwrap_or((u32::MAX, u32::MAX));
             let masked = start <= cell;
             let mut cells = 1;
-            if !S::SYMBOLS && !masked && run.behind_masked == [false; 3] {
-                cells = start.saturating_mul(grid.per_mask_w).min(grid.across) - x;
+            if !S::SYMBOLS && (masked || run.behind_masked == [false; 3]) {
+                // All up to where that changes.
+                let next = if masked { end } else { start };
+                cells = next.saturating_mul(grid.per_mask_w).min(grid.across) - x;
                 if restart_interval > 0 {
                     cells = cells.min(until_restart);
                 }
-                pass_cells(&mut reader, cells, &units, &mut predictions, &mut run, sink)?;
+                if masked {
+                    skip_cells(&mut reader, cells, &units, &mut predictions, &mut run, sink)?;
+                } else {
+                    pass_cells::<S>(&mut reader, cells, &units, &mut predictions, &mut run)?;
+                }
                 reader.check()?;
             } else {
                 for &(index, channel) in &units {
                     match (masked, S::SYMBOLS) {
-                        (true, true) => skip(&mut reader, channel, index, &mut predictions[index], sink)?,
-                        (true, false) => {
-                            run.end(&mut reader, &mut predictions, sink)?;
-                            if !run.behind_masked[index] {
-                                sink.before_masked(index, predictions[index]);
-                            }
-                            skip(&mut reader, channel, index, &mut predictions[index], sink)?;
-                            run.behind_masked[index] = true;
-                        }
+                        (true, _) => skip(&mut reader, channel, index, &mut predictions[index], sink)?,
                         (false, true) => keep(&mut reader, channel, index, &mut predictions[index], sink)?,
                         (false, false) => pass(&mut reader, channel, index, &mut predictions, &mut run, sink)?,
                     }
@@ -310,7 +311,7 @@ fn pass<S: Sink>(
         }
         return channel.pass_ac(shared).map(drop);
     }
-    pass_cells(shared, 1, &[(index, channel)], predictions, run, sink)
+    pass_cells::<S>(shared, 1, &[(index, channel)], predictions, run)
 }
 
 /// Blocks outside the mask, of a run, each the next of its component there too: the `units` of so many cells.
@@ -321,21 +322,67 @@ fn pass_cells<S: Sink>(
     units: &[(usize, &Channel<'_>)],
     predictions: &mut [i32; 3],
     run: &mut Run,
-    _sink: &mut S,
 ) -> Result<(), JpegError> {
     run.from.get_or_insert(shared.at());
     run.blocks += u64::from(cells) * units.len() as u64;
     if S::KNOWN {
         return Ok(());
     }
-    let mut reader = *shared;
-    for _ in 0..cells {
-        for &(index, channel) in units {
-            channel.pass(&mut reader, &mut predictions[index])?;
+    let passed =
+        Arch::new().dispatch(Pass { reader: *shared, predictions: *predictions, fill: [0; 3], cells, units })?;
+    (*shared, *predictions, _) = passed;
+    Ok(())
+}
+
+/// The same of blocks inside the mask.
+fn skip_cells<S: Sink>(
+    shared: &mut BitReader<'_>,
+    cells: u32,
+    units: &[(usize, &Channel<'_>)],
+    predictions: &mut [i32; 3],
+    run: &mut Run,
+    sink: &mut S,
+) -> Result<(), JpegError> {
+    run.end(shared, predictions, sink)?;
+    for &(index, _) in units {
+        if !std::mem::replace(&mut run.behind_masked[index], true) {
+            sink.before_masked(index, predictions[index]);
         }
     }
-    *shared = reader;
+    let pass = Pass { reader: *shared, predictions: *predictions, fill: sink.fill(), cells, units };
+    let blank;
+    (*shared, *predictions, blank) = Arch::new().dispatch(pass)?;
+    for _ in 0..cells {
+        units.iter().try_for_each(|&(index, _)| sink.masked(index, blank))?;
+    }
     Ok(())
+}
+
+/// Passes over the blocks of some cells; true when each is flat and has the DC `fill`. Almost all time goes here and into shifts by what
+/// was just looked up, which newer processors have better instructions for: so it is compiled for each kind.
+struct Pass<'p, 'a> {
+    reader: BitReader<'a>,
+    predictions: [i32; 3],
+    fill: [i32; 3],
+    cells: u32,
+    units: &'p [(usize, &'p Channel<'p>)],
+}
+
+impl<'a> NullaryFnOnce for Pass<'_, 'a> {
+    type Output = Result<(BitReader<'a>, [i32; 3], bool), JpegError>;
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let Self { mut reader, mut predictions, fill, cells, units } = self;
+        let mut blank = true;
+        for _ in 0..cells {
+            for &(index, channel) in units {
+                let flat = channel.pass(&mut reader, &mut predictions[index])?;
+                blank &= flat & (predictions[index] == fill[index]);
+            }
+        }
+        Ok((reader, predictions, blank))
+    }
 }
 
 #[inline(always)]
@@ -347,11 +394,6 @@ fn skip<S: Sink>(
     sink: &mut S,
 ) -> Result<(), JpegError> {
     let mut reader = *shared;
-    if !S::SYMBOLS {
-        let flat = channel.pass(&mut reader, prediction)?;
-        *shared = reader;
-        return sink.masked(index, *prediction, flat);
-    }
     let dc = dc(&mut reader, channel.dc, prediction)?;
     let mut flat = true;
     let mut k = 1;
@@ -363,5 +405,5 @@ fn skip<S: Sink>(
         reader.take(size);
     }
     *shared = reader;
-    sink.masked(index, dc, flat)
+    sink.masked(index, flat && dc == sink.fill()[index])
 }
