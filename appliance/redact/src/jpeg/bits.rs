@@ -12,8 +12,8 @@ pub(super) struct Entropy {
 }
 
 impl Entropy {
-    /// Zero bytes behind each segment, so that a reader can take eight at a time.
-    const BEHIND: usize = 8;
+    /// Zero bytes behind each segment, so that eight, and the eight behind them, can be taken from wherever a bit is.
+    const BEHIND: usize = 16;
 
     /// What stands from `position` of `bytes` up to a marker other than a restart marker; at most `most` segments, so that memory does
     /// not grow with markers that stand for nothing.
@@ -99,7 +99,7 @@ impl<'a> BitReader<'a> {
         let next = chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk));
         // What is more than whole bytes is there already when it comes again.
         self.window |= next >> self.count;
-        self.position += (63 - self.count) as usize / 8;
+        self.position = self.position.wrapping_add((63u32.wrapping_sub(self.count) / 8) as usize);
         self.count |= 56;
     }
 
@@ -144,7 +144,16 @@ impl<'a> BitReader<'a> {
     pub(super) fn consume_low(&mut self, n: u32) {
         // The shift looks at no higher bits: what is left is there at once.
         self.window = self.window.wrapping_shl(n);
-        self.count -= n & 0xFF;
+        self.count = self.count.wrapping_sub(n & 0xFF);
+    }
+
+    /// The value of `size` (0…16) bits (F.2.2.1, EXTEND) behind the next `skip` (0…16), not consumed.
+    #[inline(always)]
+    pub(super) fn signed(&self, skip: u32, size: u32) -> i32 {
+        let behind = self.window.wrapping_shl(skip);
+        let value = (behind >> 1).wrapping_shr(63 - size) as i32;
+        let below = if behind >> 63 == 0 { 1i32.wrapping_shl(size).wrapping_sub(1) } else { 0 };
+        value.wrapping_sub(below)
     }
 
     /// Consumes and returns `n` (0…16) bits.
@@ -182,23 +191,76 @@ impl<'a> BitReader<'a> {
     }
 }
 
-/// Bits `from..to` of `bytes`, behind which eight more must stand, at most 32 at a time.
-#[inline(always)]
-pub(super) fn pieces(bytes: &[u8], from: usize, to: usize, mut take: impl FnMut(u32, u32)) {
-    let mut at = from;
-    while at < to {
-        let chunk = bytes.get(at / 8..).and_then(|rest| rest.first_chunk::<8>());
-        let length = (to - at).min(32) as u32;
-        let bits = chunk.map_or(0, |chunk| u64::from_be_bytes(*chunk)) << (at % 8) >> (64 - length);
-        take(bits as u32, length);
-        at += length as usize;
+/// Words that are copied together.
+const GROUP: usize = 8;
+
+/// Bits of a segment's bytes, taken 64 at a time, left aligned.
+pub(super) struct Words<'a> {
+    /// Bits that are left.
+    left: usize,
+    /// The eight bytes at the first of them, and by how much it is shifted in these.
+    this: u64,
+    shift: u32,
+    /// What stands behind those bytes.
+    behind: &'a [u8],
+}
+
+impl<'a> Words<'a> {
+    /// Bits `from..to` of `bytes`, behind which [`Entropy::BEHIND`] more stand.
+    #[inline(always)]
+    pub(super) fn new(bytes: &'a [u8], from: usize, to: usize) -> Self {
+        let behind = bytes.get(from / 8..).unwrap_or(&[]);
+        let mut this = Self { left: to - from, this: 0, shift: (from % 8) as u32, behind };
+        this.next();
+        this
+    }
+
+    /// What the eight bytes behind add to the word, which is then theirs.
+    #[inline(always)]
+    fn next(&mut self) -> u64 {
+        let Some((bytes, behind)) = self.behind.split_first_chunk() else { return 0 };
+        self.behind = behind;
+        let this = std::mem::replace(&mut self.this, u64::from_be_bytes(*bytes));
+        joined(this, self.this, self.shift)
+    }
+
+    /// The next [`GROUP`] words, when so many are left.
+    #[inline(always)]
+    pub(super) fn group(&mut self) -> Option<[u64; GROUP]> {
+        self.left = self.left.checked_sub(64 * GROUP)?;
+        let (bytes, behind) = self.behind.split_first_chunk::<{ 8 * GROUP }>()?;
+        self.behind = behind;
+        let (mut this, shift) = (self.this, self.shift);
+        let words = bytes.as_chunks().0.iter().map(|bytes| {
+            let next = u64::from_be_bytes(*bytes);
+            joined(std::mem::replace(&mut this, next), next, shift)
+        });
+        let mut group = [0; GROUP];
+        group.iter_mut().zip(words).for_each(|(word, next)| *word = next);
+        self.this = this;
+        Some(group)
+    }
+
+    /// The next word, with how many bits it is of; fewer than 64 only at the end, and then the others are zero.
+    #[inline(always)]
+    pub(super) fn word(&mut self) -> Option<(u64, u32)> {
+        let bits = self.left.min(64);
+        self.left -= bits;
+        let unused = 64 - bits as u32;
+        (bits > 0).then(|| (self.next() >> unused << unused, bits as u32))
     }
 }
 
+/// 64 bits that begin `shift` (0…7) bits into `this`, and go on in `next`.
 #[inline(always)]
-fn has_ff(word: u64) -> bool {
-    let v = !word;
-    v.wrapping_sub(0x0101_0101_0101_0101) & !v & 0x8080_8080_8080_8080 != 0
+fn joined(this: u64, next: u64, shift: u32) -> u64 {
+    this << (shift & 7) | next >> 1 >> (63 - (shift & 7))
+}
+
+/// Not zero when some byte is FF.
+#[inline(always)]
+fn has_ff(word: u64) -> u64 {
+    (!word).wrapping_sub(0x0101_0101_0101_0101) & word & 0x8080_8080_8080_8080
 }
 
 /// Writes bits, most significant first, behind what `bytes` holds already.
@@ -223,42 +285,69 @@ impl<'a> BitWriter<'a> {
         if self.count >= 32 {
             self.count -= 32;
             let word = (self.window >> self.count) as u32;
-            if has_ff(u64::from(word) << 32) {
-                self.stuff(word);
+            if has_ff(u64::from(word) << 32) != 0 {
+                self.stuff(&word.to_be_bytes());
             } else {
                 self.bytes.extend_from_slice(&word.to_be_bytes());
             }
         }
     }
 
+    /// Appends the high `n` (0…64) bits of `bits`; the others must be zero.
+    #[inline(always)]
+    pub(super) fn put_left(&mut self, bits: u64, n: u32) {
+        self.put((bits >> (64 - n.clamp(1, 32))) as u32, n.min(32));
+        if n > 32 {
+            self.put(bits as u32 >> (64 - n), n - 32);
+        }
+    }
+
+    /// How many bits there are to the next whole byte.
+    pub(super) fn to_byte(&self) -> usize {
+        ((8 - self.count % 8) % 8) as usize
+    }
+
+    /// Appends 64 bits each, to whole bytes.
+    #[inline(always)]
+    pub(super) fn put_group(&mut self, group: &[u64; GROUP]) {
+        self.write_out();
+        let mut bytes = [0; 8 * GROUP];
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(group) {
+            *bytes = word.to_be_bytes();
+        }
+        if group.iter().fold(0, |found, &word| found | has_ff(word)) != 0 {
+            self.stuff(&bytes);
+        } else {
+            self.bytes.extend_from_slice(&bytes);
+        }
+    }
+
+    /// Writes whole bytes out.
+    #[inline(always)]
+    fn write_out(&mut self) {
+        while self.count >= 8 {
+            self.count -= 8;
+            self.stuff(&[(self.window >> self.count) as u8]);
+        }
+    }
+
     #[cold]
     #[inline(never)]
-    fn stuff(&mut self, word: u32) {
-        for byte in word.to_be_bytes() {
-            self.bytes.push(byte);
-            if byte == 0xFF {
-                self.bytes.push(0);
-            }
+    fn stuff(&mut self, mut bytes: &[u8]) {
+        while let Some(ff) = memchr::memchr(0xFF, bytes) {
+            self.bytes.extend_from_slice(&bytes[..=ff]);
+            self.bytes.push(0);
+            bytes = &bytes[ff + 1..];
         }
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Pads with ones to a byte (F.1.2.3) and writes everything out.
     pub(super) fn align(&mut self) {
         let pad = (8 - self.count % 8) % 8;
-        let mut window = self.window << pad | ((1 << pad) - 1);
-        let mut count = self.count + pad;
-        window <<= 64 - count.max(1);
-        while count > 0 {
-            let byte = (window >> 56) as u8;
-            self.bytes.push(byte);
-            if byte == 0xFF {
-                self.bytes.push(0);
-            }
-            window <<= 8;
-            count -= 8;
-        }
-        self.window = 0;
-        self.count = 0;
+        self.window = self.window << pad | ((1 << pad) - 1);
+        self.count += pad;
+        self.write_out();
     }
 
     /// Aligns, then writes restart marker `number` (0…7).
@@ -301,7 +390,16 @@ mod tests {
         let mut copied = Vec::new();
         let mut writer = BitWriter::new(&mut copied);
         for cut in [0, 3, 700, reader.at()].windows(2) {
-            pieces(reader.bytes(), cut[0], cut[1], |bits, n| writer.put(bits, n));
+            let whole = (cut[0] + writer.to_byte()).min(cut[1]);
+            let (bits, n) = Words::new(reader.bytes(), cut[0], whole).word().unwrap_or_default();
+            writer.put_left(bits, n);
+            let mut words = Words::new(reader.bytes(), whole, cut[1]);
+            while let Some(group) = words.group() {
+                writer.put_group(&group);
+            }
+            while let Some((bits, n)) = words.word() {
+                writer.put_left(bits, n);
+            }
         }
         writer.align();
         assert_eq!(copied, bytes[1..bytes.len() - 2]);

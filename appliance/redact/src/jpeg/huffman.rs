@@ -1,8 +1,6 @@
 //! Huffman tables: as specified in DHT (ITU-T T.81 B.2.4.2), for decoding, for encoding, the standard's own (Annex K.3),
 //! and optimal ones for given counts (Annex K.2).
 
-use std::sync::LazyLock;
-
 use super::{JpegError, bits::BitReader};
 
 /// A table as DHT states it: how many codes of each length, and the symbols in order of code.
@@ -31,7 +29,7 @@ impl Table {
     }
 
     /// Each symbol with its code and the code's length, in order of code.
-    fn codes(&self) -> impl Iterator<Item = (u8, u32, u32)> + '_ {
+    pub(super) fn codes(&self) -> impl Iterator<Item = (u8, u32, u32)> + '_ {
         let mut code = 0u32;
         let lengths =
             self.counts.iter().enumerate().flat_map(|(i, &n)| std::iter::repeat_n(i as u32 + 1, usize::from(n)));
@@ -45,9 +43,9 @@ impl Table {
         })
     }
 
-    /// True for one of the four tables of Annex K.3, which depend on no image.
-    pub(super) fn is_standard(&self) -> bool {
-        STANDARD.iter().any(|(counts, symbols)| self.counts == *counts && self.symbols == *symbols)
+    /// Which of the four tables of Annex K.3 it is, in the order given there; they depend on no image.
+    pub(super) fn standard(&self) -> Option<usize> {
+        STANDARD.iter().position(|(counts, symbols)| self.counts == *counts && self.symbols == *symbols)
     }
 
     /// The optimal table for symbols that occur `frequency` times (Annex K.2), code lengths limited to 16.
@@ -144,21 +142,6 @@ impl Decoder {
         Ok(symbol)
     }
 
-    /// Bits of code and value, and the advance (0: end of block), of an AC symbol with a long code, not consumed.
-    #[cold]
-    #[inline(never)]
-    fn long(&self, mut reader: BitReader<'_>) -> Result<(u32, u32), JpegError> {
-        let before = reader.at();
-        let symbol = u32::from(self.decode(&mut reader)?);
-        let (run, size) = (symbol >> 4, symbol & 15);
-        let length = (reader.at() - before) as u32 + size;
-        match (run, size) {
-            (0, 0) => Ok((length, 0)),
-            (1..15, 0) => Err(JpegError::Malformed("AC symbol")),
-            _ => Ok((length, run + 1)),
-        }
-    }
-
     /// The symbol that 16 bits begin with, when its code is long, and the length of the code.
     #[inline(never)]
     fn decode_long(&self, next: u32) -> Result<(u8, u32), JpegError> {
@@ -171,111 +154,6 @@ impl Decoder {
         }
         Err(JpegError::Malformed("Huffman code"))
     }
-}
-
-/// Bits of the index of [`Strides`].
-const STRIDE_BITS: u32 = 12;
-
-/// A table arranged for passing over the AC symbols of a block, one or two at a time, where only their codes and where the block
-/// ends matter.
-pub(super) struct Strides([Stride; 1 << STRIDE_BITS]);
-
-/// What a window of bits begins with: of two symbols where the window has both codes, else of one, the bits of codes and values and by
-/// how many coefficients the position in the block goes on, or with an end of block [`Self::ENDS`] besides; then bits and advance
-/// (0: end of block) of one. All zero where a code is longer than the window or means nothing. The first is lowest, because what is
-/// left of the window waits for it.
-#[derive(Clone, Copy)]
-struct Stride([u8; 4]);
-
-impl Stride {
-    const ENDS: u8 = 0x80;
-}
-
-impl Strides {
-    fn new(table: &Table) -> Self {
-        let mut short = [(0u8, 0u8); 1 << STRIDE_BITS];
-        for (symbol, code, length) in table.codes().filter(|(_, _, length)| *length <= STRIDE_BITS) {
-            let shift = STRIDE_BITS - length;
-            let first = (code << shift) as usize;
-            short[first..first + (1 << shift)].fill((length as u8, symbol));
-        }
-        // Bits of code and value, and the advance, of the code that a window of so many bits begins with.
-        let one = |window: usize, bits: u8| {
-            let (length, symbol) = short[window];
-            let (run, size) = (symbol >> 4, symbol & 15);
-            match (run, size) {
-                _ if length == 0 || length > bits => None,
-                (0, 0) => Some((length, 0)),
-                (1..15, 0) => None,
-                _ => Some((length + size, run + 1)),
-            }
-        };
-        Self(std::array::from_fn(|window| {
-            let Some(first) = one(window, STRIDE_BITS as u8) else { return Stride([0; 4]) };
-            let both = match first {
-                (length, 0) => (length, Stride::ENDS),
-                (length, _) if u32::from(length) >= STRIDE_BITS => first,
-                (length, advance) => {
-                    let rest = window << length & ((1 << STRIDE_BITS) - 1);
-                    match one(rest, STRIDE_BITS as u8 - length) {
-                        Some((more, 0)) => (length + more, advance | Stride::ENDS),
-                        Some((more, further)) => (length + more, advance + further),
-                        None => first,
-                    }
-                }
-            };
-            Stride([both.0, both.1, first.0, first.1])
-        }))
-    }
-
-    /// Passes over the AC symbols of a block; true when there are none but an end of block. `ac` is the same table.
-    #[inline(always)]
-    pub(super) fn pass(&self, ac: &Decoder, reader: &mut BitReader<'_>) -> Result<bool, JpegError> {
-        let mut k = 1;
-        loop {
-            reader.fill();
-            // Two strides of at most 12 + 15 bits, or one that is longer.
-            for _ in 0..2 {
-                let stride = u32::from_le_bytes(self.0[reader.peek(STRIDE_BITS) as usize].0);
-                let advance = stride >> 8 & !u32::from(Stride::ENDS) & 0xFF;
-                // Of two symbols the second is of this block only when the first does not complete it.
-                if k + advance < 64 && stride != 0 {
-                    k += advance;
-                    reader.consume_low(stride);
-                    if stride >> 8 & u32::from(Stride::ENDS) != 0 {
-                        return Ok(k == 1);
-                    }
-                    continue;
-                }
-                let (one, advance) = (stride >> 16 & 0xFF, stride >> 24);
-                let (length, advance) = if one != 0 { (one, advance) } else { ac.long(*reader)? };
-                k += advance;
-                reader.consume(length);
-                if k > 64 {
-                    return Err(JpegError::Malformed("AC position"));
-                }
-                if advance == 0 || k == 64 {
-                    return Ok(k == 1);
-                }
-                if one == 0 {
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// The strides of a table of AC symbols, when it is one of Annex K.3.
-pub(super) fn strides(table: &Table) -> Option<&'static Strides> {
-    static OF: [LazyLock<Box<Strides>>; 2] =
-        [LazyLock::new(|| standard_strides(2)), LazyLock::new(|| standard_strides(3))];
-    let which = STANDARD[2..].iter().position(|(counts, symbols)| table.counts == *counts && table.symbols == *symbols);
-    which.map(|which| &**OF[which])
-}
-
-fn standard_strides(index: usize) -> Box<Strides> {
-    let (counts, symbols) = STANDARD[index];
-    Box::new(Strides::new(&Table { counts, symbols: symbols.to_vec() }))
 }
 
 /// A table arranged for encoding: by symbol, the code and its length (0: no code).
@@ -331,7 +209,6 @@ const STANDARD: [([u8; 16], &[u8]); 4] = [
 ];
 
 /// One of the four.
-#[cfg(test)]
 pub(super) fn standard(index: usize) -> Table {
     Table { counts: STANDARD[index].0, symbols: STANDARD[index].1.to_vec() }
 }
@@ -370,7 +247,7 @@ mod tests {
             sorted.sort_unstable();
             sorted.dedup();
             assert_eq!(sorted.len(), table.symbols.len());
-            assert!(table.is_standard());
+            assert_eq!(table.standard(), Some(i));
             round_trip(&table, &table.symbols);
         }
     }

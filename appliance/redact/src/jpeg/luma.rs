@@ -240,7 +240,7 @@ impl Sink for Back {
         Ok(())
     }
 
-    fn masked(&mut self, _component: usize, _dc: i32, _flat: bool) -> Result<(), JpegError> {
+    fn masked(&mut self, _component: usize, _blank: bool) -> Result<(), JpegError> {
         Ok(())
     }
 

@@ -13,14 +13,16 @@ mod luma;
 mod parse;
 pub(crate) mod progressive;
 mod sink;
+mod strides;
 mod walk;
 
 pub(crate) use luma::luma;
 
 use crate::mask::Mask;
-use huffman::{Decoder, Encoder, Strides, Table};
+use huffman::{Decoder, Encoder, Table};
 use parse::{Frame, Parser, Process, ScanComponent, Segment};
 use sink::{Count, Encode, Prove};
+use strides::{Strides, strides};
 use walk::{Channel, Scan, walk};
 
 /// Why a stream cannot be redacted, or what was written does not prove.
@@ -207,29 +209,43 @@ fn write_segment(out: &mut Vec<u8>, marker: u8, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// A scan's tables, arranged for decoding; by component of the scan.
-struct Tables {
-    dc: Vec<Decoder>,
-    ac: Vec<Decoder>,
-    strides: Vec<Option<&'static Strides>>,
+/// A scan's tables, DC and AC, arranged for decoding; by component of the scan.
+struct Tables(Vec<Arranged>);
+
+/// The tables of a component.
+enum Arranged {
+    /// Of Annex K.3, which are arranged once.
+    Standard(&'static Strides),
+    Other(Box<(Decoder, Decoder)>),
 }
 
 impl Tables {
     fn of(parser: &Parser<'_>, scan: &[ScanComponent]) -> Result<Self, JpegError> {
-        let arrange = |slot: &Option<Table>| {
-            slot.as_ref().map(Decoder::new).ok_or(JpegError::Malformed("scan without its Huffman table"))
-        };
-        Ok(Self {
-            dc: scan.iter().map(|s| arrange(&parser.dc[s.dc])).collect::<Result<_, _>>()?,
-            ac: scan.iter().map(|s| arrange(&parser.ac[s.ac])).collect::<Result<_, _>>()?,
-            strides: scan.iter().map(|s| huffman::strides(parser.ac[s.ac].as_ref()?)).collect(),
-        })
+        let arranged = scan.iter().map(|s| {
+            let (Some(dc), Some(ac)) = (&parser.dc[s.dc], &parser.ac[s.ac]) else {
+                return Err(JpegError::Malformed("scan without its Huffman table"));
+            };
+            let other = || Arranged::Other(Box::new((Decoder::new(dc), Decoder::new(ac))));
+            Ok(strides(dc, ac).map_or_else(other, Arranged::Standard))
+        });
+        arranged.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// True when they depend on no image.
+    fn are_standard(&self) -> bool {
+        self.0.iter().all(|arranged| matches!(arranged, Arranged::Standard(_)))
     }
 
     fn channels(&self, frame: &Frame, scan: &[ScanComponent]) -> Vec<Channel<'_>> {
         let sampling = scan.iter().map(|s| frame.components[s.index]);
-        let tables = self.dc.iter().zip(&self.ac).zip(&self.strides);
-        tables.zip(sampling).map(|(((dc, ac), &strides), c)| Channel { dc, ac, strides, h: c.h, v: c.v }).collect()
+        let channels = self.0.iter().zip(sampling).map(|(arranged, c)| {
+            let ((dc, ac), strides) = match arranged {
+                Arranged::Standard(strides) => (strides.decoders(), Some(*strides)),
+                Arranged::Other(decoders) => (&**decoders, None),
+            };
+            Channel { dc, ac, strides, h: c.h, v: c.v }
+        });
+        channels.collect()
     }
 }
 
@@ -300,7 +316,7 @@ fn redact_scan(
         mask,
     };
     if receipt.same_tables {
-        if !used(parser, scan).all(Table::is_standard) {
+        if !tables.are_standard() {
             return Err(JpegError::NoCode);
         }
         digest_tables(parser, scan, receipt);

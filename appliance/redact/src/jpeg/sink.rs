@@ -2,11 +2,12 @@
 
 use super::{
     JpegError, KeptRun, Receipt,
-    bits::{BitWriter, pieces},
+    bits::{BitWriter, Words},
     huffman::{Encoder, Table},
     parse::ScanComponent,
     walk::Sink,
 };
+use pulp::{Arch, NullaryFnOnce};
 
 /// Magnitude category of a DC difference, and its extra bits (F.1.2.1).
 #[inline(always)]
@@ -39,10 +40,46 @@ fn digest_ac(digest: u64, symbol: u8, bits: u32) -> u64 {
     mix(digest, 1 << 45 | u64::from(symbol) << 16 | u64::from(bits))
 }
 
-/// Takes bits as they stand into the digest.
-#[inline(always)]
-fn digest_bits(digest: u64, bits: u32, length: u32) -> u64 {
-    mix(digest, 1 << 46 | u64::from(length) << 32 | u64::from(bits))
+/// Takes a run's bits as they stand into the digest, and copies them. Compiled for each kind of processor: it shifts most of the bytes.
+struct Digest<'b, 'w, 'o> {
+    digest: u64,
+    bytes: &'b [u8],
+    from: usize,
+    run: KeptRun,
+    /// Up to the next whole byte of what is, or was, written.
+    to_byte: usize,
+    copy: Option<&'w mut BitWriter<'o>>,
+}
+
+impl NullaryFnOnce for Digest<'_, '_, '_> {
+    type Output = u64;
+
+    #[inline(always)]
+    fn call(self) -> u64 {
+        let Self { digest, bytes, from, run, to_byte, mut copy } = self;
+        // Several at once, because each step waits for the one before.
+        let mut digests = [mix(digest, 1 << 46 | (to_byte as u64) << 40 | run.bits as u64), 1, 2, 3];
+        let (whole, end) = (from + to_byte.min(run.bits), from + run.bits);
+        let mut words = Words::new(bytes, from, whole);
+        while let Some((word, length)) = words.word() {
+            digests[0] = mix(digests[0], word);
+            copy.iter_mut().for_each(|writer| writer.put_left(word, length));
+        }
+        words = Words::new(bytes, whole, end);
+        while let Some(group) = words.group() {
+            for (n, &word) in group.iter().enumerate() {
+                digests[n % 4] = mix(digests[n % 4], word);
+            }
+            if let Some(writer) = &mut copy {
+                writer.put_group(&group);
+            }
+        }
+        while let Some((word, length)) = words.word() {
+            digests[0] = mix(digests[0], word);
+            copy.iter_mut().for_each(|writer| writer.put_left(word, length));
+        }
+        digests.into_iter().fold(0, mix)
+    }
 }
 
 /// Takes the tables into the digest with which codes are to be read.
@@ -86,7 +123,7 @@ impl Sink for Count {
         self.ac[self.scan[component].ac][usize::from(symbol)] += 1;
         Ok(())
     }
-    fn masked(&mut self, component: usize, _dc: i32, _flat: bool) -> Result<(), JpegError> {
+    fn masked(&mut self, component: usize, _blank: bool) -> Result<(), JpegError> {
         self.dc(component, self.fill[component])?;
         self.ac(component, 0, 0)
     }
@@ -161,17 +198,14 @@ impl<const SYMBOLS: bool> Sink for Encode<'_, SYMBOLS> {
     fn run(&mut self, bytes: &[u8], from: usize, run: KeptRun) {
         self.receipt.kept_blocks += run.blocks;
         self.receipt.runs.push(run);
-        let mut digest = self.receipt.digest;
-        pieces(bytes, from, from + run.bits, |bits, length| {
-            digest = digest_bits(digest, bits, length);
-            self.writer.put(bits, length);
-        });
-        self.receipt.digest = digest;
+        let (digest, to_byte) = (self.receipt.digest, self.writer.to_byte());
+        let copied = Digest { digest, bytes, from, run, to_byte, copy: Some(&mut self.writer) };
+        self.receipt.digest = Arch::new().dispatch(copied);
     }
     fn before_masked(&mut self, component: usize, dc: i32) {
         self.predictions[component] = dc;
     }
-    fn masked(&mut self, component: usize, _dc: i32, _flat: bool) -> Result<(), JpegError> {
+    fn masked(&mut self, component: usize, _blank: bool) -> Result<(), JpegError> {
         self.receipt.masked_blocks += 1;
         self.put_dc(component, self.fill[component])?;
         self.put_ac(component, 0, 0)
@@ -213,12 +247,14 @@ impl<const SYMBOLS: bool> Sink for Prove<'_, '_, SYMBOLS> {
     fn run(&mut self, bytes: &[u8], from: usize, run: KeptRun) {
         self.receipt.kept_blocks += run.blocks;
         self.receipt.runs.push(run);
-        let mut digest = self.receipt.digest;
-        pieces(bytes, from, from + run.bits, |bits, length| digest = digest_bits(digest, bits, length));
-        self.receipt.digest = digest;
+        let (digest, to_byte) = (self.receipt.digest, (8 - from % 8) % 8);
+        self.receipt.digest = Arch::new().dispatch(Digest { digest, bytes, from, run, to_byte, copy: None });
     }
-    fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError> {
-        if dc != self.fill[component] || !flat {
+    fn fill(&self) -> [i32; 3] {
+        self.fill
+    }
+    fn masked(&mut self, _component: usize, blank: bool) -> Result<(), JpegError> {
+        if !blank {
             return Err(JpegError::Unproven("a masked block is not blank"));
         }
         self.receipt.masked_blocks += 1;

@@ -3,10 +3,12 @@
 use super::{
     JpegError, KeptRun,
     bits::{BitReader, Entropy},
-    huffman::{Decoder, Strides},
+    huffman::Decoder,
     parse::{Frame, ScanComponent},
+    strides::Strides,
 };
 use crate::mask::Mask;
+use pulp::{Arch, NullaryFnOnce};
 
 /// What becomes of the blocks.
 pub(super) trait Sink {
@@ -36,8 +38,12 @@ pub(super) trait Sink {
     /// The DC of the last block of a run's component, a masked one of which comes next; zero where none is before it.
     #[inline(always)]
     fn before_masked(&mut self, _component: usize, _dc: i32) {}
-    /// A block inside the mask: its DC, and whether it has any AC symbol but an immediate end of block.
-    fn masked(&mut self, component: usize, dc: i32, flat: bool) -> Result<(), JpegError>;
+    /// By component, the DC of a blank block.
+    fn fill(&self) -> [i32; 3] {
+        [0; 3]
+    }
+    /// A block inside the mask, blank or one of several that are not all so.
+    fn masked(&mut self, component: usize, blank: bool) -> Result<(), JpegError>;
     /// A restart marker; DC prediction starts over.
     fn restart(&mut self, number: u8);
 }
@@ -46,10 +52,23 @@ pub(super) trait Sink {
 pub(super) struct Channel<'t> {
     pub(super) dc: &'t Decoder,
     pub(super) ac: &'t Decoder,
-    /// Of `ac`, when it has some.
+    /// Of both, when they have some.
     pub(super) strides: Option<&'static Strides>,
     pub(super) h: u32,
     pub(super) v: u32,
+}
+
+impl Channel<'_> {
+    /// Passes over a block; true when it has no AC symbols but an end of block.
+    #[inline(always)]
+    fn pass(&self, reader: &mut BitReader<'_>, prediction: &mut i32) -> Result<bool, JpegError> {
+        self.strides.ok_or(JpegError::NoCode)?.pass(reader, prediction)
+    }
+
+    /// The same behind its DC.
+    fn pass_ac(&self, reader: &mut BitReader<'_>) -> Result<bool, JpegError> {
+        self.strides.ok_or(JpegError::NoCode)?.pass_ac(reader)
+    }
 }
 
 /// Grid of a scan: cells (MCUs) across and down, cell of the mask in px, and cells of the scan per cell of the mask.
@@ -102,7 +121,11 @@ pub(super) struct Scan<'a> {
 pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegError> {
     let Scan { bytes, position, frame, components, channels, restart_interval, mask } = scan;
     let grid = Grid::of(frame, components);
-    let interleaved = components.len() > 1;
+    // Blocks of a cell, by component (index in the scan).
+    let blocks = |channel: &Channel<'_>| if components.len() > 1 { (channel.h * channel.v) as usize } else { 1 };
+    let of_each =
+        channels.iter().enumerate().map(|(index, channel)| std::iter::repeat_n((index, channel), blocks(channel)));
+    let units: Vec<(usize, &Channel<'_>)> = of_each.flatten().collect();
     let most = match restart_interval {
         0 => 1,
         interval => (u64::from(grid.across) * u64::from(grid.down)).div_ceil(u64::from(interval)),
@@ -119,44 +142,50 @@ pub(super) fn walk<S: Sink>(scan: Scan<'_>, sink: &mut S) -> Result<usize, JpegE
             mask.spans(y / grid.per_mask_h, grid.cell_w, grid.cell_h, &mut spans);
         }
         let mut next = spans.iter().copied().peekable();
-        for x in 0..grid.across {
-            if restart_interval > 0 {
-                if until_restart == 0 {
-                    run.end(&mut reader, &mut predictions, sink)?;
-                    run = Run::default();
-                    reader.restart(number)?;
-                    sink.restart(number);
-                    number = (number + 1) & 7;
-                    predictions = [0; 3];
-                    until_restart = restart_interval;
-                }
-                until_restart -= 1;
+        let mut x = 0;
+        while x < grid.across {
+            if restart_interval > 0 && until_restart == 0 {
+                run.end(&mut reader, &mut predictions, sink)?;
+                run = Run::default();
+                reader.restart(number)?;
+                sink.restart(number);
+                number = (number + 1) & 7;
+                predictions = [0; 3];
+                until_restart = restart_interval;
             }
             if !sink.at(x, y) {
                 return Ok(position);
             }
             let cell = x / grid.per_mask_w;
             while next.next_if(|&(_, end)| end <= cell).is_some() {}
-            let masked = next.peek().is_some_and(|&(start, _)| start <= cell);
-            for (index, channel) in channels.iter().enumerate() {
-                let blocks = if interleaved { channel.h * channel.v } else { 1 };
-                for _ in 0..blocks {
+            let (start, end) = next.peek().copied().unwrap_or((u32::MAX, u32::MAX));
+            let masked = start <= cell;
+            let mut cells = 1;
+            if !S::SYMBOLS && (masked || run.behind_masked == [false; 3]) {
+                // All up to where that changes.
+                let next = if masked { end } else { start };
+                cells = next.saturating_mul(grid.per_mask_w).min(grid.across) - x;
+                if restart_interval > 0 {
+                    cells = cells.min(until_restart);
+                }
+                if masked {
+                    skip_cells(&mut reader, cells, &units, &mut predictions, &mut run, sink)?;
+                } else {
+                    pass_cells::<S>(&mut reader, cells, &units, &mut predictions, &mut run)?;
+                }
+                reader.check()?;
+            } else {
+                for &(index, channel) in &units {
                     match (masked, S::SYMBOLS) {
-                        (true, true) => skip(&mut reader, channel, index, &mut predictions[index], sink)?,
-                        (true, false) => {
-                            run.end(&mut reader, &mut predictions, sink)?;
-                            if !run.behind_masked[index] {
-                                sink.before_masked(index, predictions[index]);
-                            }
-                            skip(&mut reader, channel, index, &mut predictions[index], sink)?;
-                            run.behind_masked[index] = true;
-                        }
+                        (true, _) => skip(&mut reader, channel, index, &mut predictions[index], sink)?,
                         (false, true) => keep(&mut reader, channel, index, &mut predictions[index], sink)?,
                         (false, false) => pass(&mut reader, channel, index, &mut predictions, &mut run, sink)?,
                     }
                     reader.check()?;
                 }
             }
+            x += cells;
+            until_restart = until_restart.saturating_sub(cells);
         }
     }
     run.end(&mut reader, &mut predictions, sink)?;
@@ -203,24 +232,31 @@ pub(super) fn extend(bits: u32, size: u32) -> i32 {
 }
 
 #[inline(always)]
-fn dc(reader: &mut BitReader<'_>, channel: &Channel<'_>, prediction: &mut i32) -> Result<i32, JpegError> {
+pub(super) fn dc(reader: &mut BitReader<'_>, table: &Decoder, prediction: &mut i32) -> Result<i32, JpegError> {
     reader.refill();
-    let size = u32::from(channel.dc.decode(reader)?);
+    let size = u32::from(table.decode(reader)?);
     if size > 15 {
         return Err(JpegError::Malformed("DC category"));
     }
-    let dc = *prediction + extend(reader.take(size), size);
+    add(prediction, extend(reader.take(size), size))?;
+    Ok(*prediction)
+}
+
+/// Adds a DC difference of 16 bits to a prediction.
+#[inline(always)]
+pub(super) fn add(prediction: &mut i32, difference: i32) -> Result<(), JpegError> {
+    let dc = prediction.wrapping_add(difference);
     // 12 bit samples reach ±2^14; what lies beyond is damage and must not overflow later sums.
     if dc.abs() > 1 << 16 {
         return Err(JpegError::Malformed("DC out of range"));
     }
     *prediction = dc;
-    Ok(dc)
+    Ok(())
 }
 
 /// What an AC symbol does to the position in the block: the size of its value, or the end of the block.
 #[inline(always)]
-fn step(symbol: u8, k: &mut u32) -> Result<Option<u32>, JpegError> {
+pub(super) fn step(symbol: u8, k: &mut u32) -> Result<Option<u32>, JpegError> {
     let (run, size) = (u32::from(symbol >> 4), u32::from(symbol & 15));
     if size == 0 && run != 15 {
         return if run == 0 { Ok(None) } else { Err(JpegError::Malformed("AC symbol")) };
@@ -238,7 +274,7 @@ fn keep<S: Sink>(
     sink: &mut S,
 ) -> Result<(), JpegError> {
     let mut reader = *shared;
-    let dc = dc(&mut reader, channel, prediction)?;
+    let dc = dc(&mut reader, channel.dc, prediction)?;
     sink.dc(index, dc)?;
     let mut k = 1;
     while k < 64 {
@@ -267,24 +303,86 @@ fn pass<S: Sink>(
     if run.behind_masked[index] {
         run.end(shared, predictions, sink)?;
         run.behind_masked[index] = false;
-        let dc = dc(shared, channel, &mut predictions[index])?;
+        let dc = dc(shared, channel.dc, &mut predictions[index])?;
         sink.dc(index, dc)?;
         run.from = Some(shared.at());
         if S::KNOWN {
             return Ok(());
         }
-        return channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, shared).map(drop);
+        return channel.pass_ac(shared).map(drop);
     }
+    pass_cells::<S>(shared, 1, &[(index, channel)], predictions, run)
+}
+
+/// Blocks outside the mask, of a run, each the next of its component there too: the `units` of so many cells.
+#[inline(always)]
+fn pass_cells<S: Sink>(
+    shared: &mut BitReader<'_>,
+    cells: u32,
+    units: &[(usize, &Channel<'_>)],
+    predictions: &mut [i32; 3],
+    run: &mut Run,
+) -> Result<(), JpegError> {
     run.from.get_or_insert(shared.at());
-    run.blocks += 1;
+    run.blocks += u64::from(cells) * units.len() as u64;
     if S::KNOWN {
         return Ok(());
     }
-    let mut reader = *shared;
-    dc(&mut reader, channel, &mut predictions[index])?;
-    channel.strides.ok_or(JpegError::NoCode)?.pass(channel.ac, &mut reader)?;
-    *shared = reader;
+    let passed =
+        Arch::new().dispatch(Pass { reader: *shared, predictions: *predictions, fill: [0; 3], cells, units })?;
+    (*shared, *predictions, _) = passed;
     Ok(())
+}
+
+/// The same of blocks inside the mask.
+fn skip_cells<S: Sink>(
+    shared: &mut BitReader<'_>,
+    cells: u32,
+    units: &[(usize, &Channel<'_>)],
+    predictions: &mut [i32; 3],
+    run: &mut Run,
+    sink: &mut S,
+) -> Result<(), JpegError> {
+    run.end(shared, predictions, sink)?;
+    for &(index, _) in units {
+        if !std::mem::replace(&mut run.behind_masked[index], true) {
+            sink.before_masked(index, predictions[index]);
+        }
+    }
+    let pass = Pass { reader: *shared, predictions: *predictions, fill: sink.fill(), cells, units };
+    let blank;
+    (*shared, *predictions, blank) = Arch::new().dispatch(pass)?;
+    for _ in 0..cells {
+        units.iter().try_for_each(|&(index, _)| sink.masked(index, blank))?;
+    }
+    Ok(())
+}
+
+/// Passes over the blocks of some cells; true when each is flat and has the DC `fill`. Almost all time goes here and into shifts by what
+/// was just looked up, which newer processors have better instructions for: so it is compiled for each kind.
+struct Pass<'p, 'a> {
+    reader: BitReader<'a>,
+    predictions: [i32; 3],
+    fill: [i32; 3],
+    cells: u32,
+    units: &'p [(usize, &'p Channel<'p>)],
+}
+
+impl<'a> NullaryFnOnce for Pass<'_, 'a> {
+    type Output = Result<(BitReader<'a>, [i32; 3], bool), JpegError>;
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let Self { mut reader, mut predictions, fill, cells, units } = self;
+        let mut blank = true;
+        for _ in 0..cells {
+            for &(index, channel) in units {
+                let flat = channel.pass(&mut reader, &mut predictions[index])?;
+                blank &= flat & (predictions[index] == fill[index]);
+            }
+        }
+        Ok((reader, predictions, blank))
+    }
 }
 
 #[inline(always)]
@@ -296,12 +394,7 @@ fn skip<S: Sink>(
     sink: &mut S,
 ) -> Result<(), JpegError> {
     let mut reader = *shared;
-    let dc = dc(&mut reader, channel, prediction)?;
-    if let (false, Some(strides)) = (S::SYMBOLS, channel.strides) {
-        let flat = strides.pass(channel.ac, &mut reader)?;
-        *shared = reader;
-        return sink.masked(index, dc, flat);
-    }
+    let dc = dc(&mut reader, channel.dc, prediction)?;
     let mut flat = true;
     let mut k = 1;
     while k < 64 {
@@ -312,5 +405,5 @@ fn skip<S: Sink>(
         reader.take(size);
     }
     *shared = reader;
-    sink.masked(index, dc, flat)
+    sink.masked(index, flat && dc == sink.fill()[index])
 }
