@@ -212,6 +212,9 @@ fn cases(place: &Path) -> Vec<Case> {
     let hevc_deep = coded(&deep, &format!("{hevc} -pix_fmt yuv420p10le -f hevc"), None);
     let deep = Case::new("ten-bit", "108", hevc_deep, Released("108", "hevc,Main 10,153,null"));
     cases.push(Case { bits: 10, ..deep });
+    let smaller = coded(&scene, &format!("{plain} -vf scale=320:240 -f h264"), None);
+    let later = Case::new("other-size-later", "102", [bare.clone(), smaller].concat(), decode_failed);
+    cases.push(Case { frames: 40, ..later });
     let pieces = Case::new("pieces", "102.1", Vec::new(), Released("102.1", high41));
     cases.push(Case { fragments: bare.chunks(bare.len() / 3 & !1).map(<[u8]>::to_vec).collect(), ..pieces });
     cases.push(Case { frames: 19, ..Case::new("too-many", "102", transport.clone(), inconsistent) });
