@@ -216,7 +216,10 @@ fn cases(place: &Path) -> Vec<Case> {
     let later = Case::new("other-size-later", "102", [bare.clone(), smaller].concat(), decode_failed);
     cases.push(Case { frames: 40, ..later });
     let pieces = Case::new("pieces", "102.1", Vec::new(), Released("102.1", high41));
-    cases.push(Case { fragments: bare.chunks(bare.len() / 3 & !1).map(<[u8]>::to_vec).collect(), ..pieces });
+    cases.push(Case {
+        fragments: bare.chunks((bare.len() / 3).next_multiple_of(2)).map(<[u8]>::to_vec).collect(),
+        ..pieces
+    });
     cases.push(Case { frames: 19, ..Case::new("too-many", "102", transport.clone(), inconsistent) });
     cases.push(Case { rows: 448, ..Case::new("other-size", "102", transport.clone(), Held(HoldReason::NoTemplate)) });
     cases.push(Case { model: "Scan 8", ..Case::new("unknown", "102", transport, Held(HoldReason::NoTemplate)) });
