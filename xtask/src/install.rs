@@ -17,6 +17,8 @@ const BUILD_PACKAGES: &[&str] =
 const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
 /// Debian packages that the second look reads with.
 const OCR_PACKAGES: &[&str] = &["tesseract-ocr", "tesseract-ocr-eng"];
+/// Debian packages that video is coded with.
+const VIDEO_PACKAGES: &[&str] = &["ffmpeg"];
 /// Debian packages that only the benchmarks need: gdcmanon, and what makes its certificate.
 const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 /// Debian packages that only the image needs: everything else of it is installed into a Debian 13 of its own.
@@ -38,6 +40,7 @@ pub(crate) fn test_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
     all.extend(TEST_PACKAGES);
     all.extend(OCR_PACKAGES);
+    all.extend(VIDEO_PACKAGES);
     apt(&all)
 }
 

@@ -24,7 +24,7 @@ use serde::{Serialize, de::DeserializeOwned};
 /// Largest message, bytes: well under the kernel's default send buffer, so one always fits.
 pub const MESSAGE_BYTES: usize = 64 * 1024;
 /// Most descriptors in one message.
-pub const DESCRIPTORS: usize = 4;
+pub const DESCRIPTORS: usize = 10;
 
 /// Why a message could not be sent or had.
 #[derive(Debug, thiserror::Error)]

@@ -18,10 +18,11 @@ use gift_status::HoldReason;
 use crate::{
     ask::{AskLimits, AskRefused, Desk},
     channel::{self, ChannelError, Endpoint},
-    protocol::{Facts, Job, Order, Report, Start},
+    coder::{Coders, WorkerEnds},
+    protocol::{Coder, Facts, Job, Order, Report, Start},
     reader::{ReadFault, Reader},
     sandbox::{Bounds, Landlock},
-    settings::Ocr,
+    settings::{Ocr, Video},
     work::WorkFiles,
     worker,
 };
@@ -44,6 +45,8 @@ pub struct Recipe {
     pub asks: AskLimits,
     /// The second look.
     pub ocr: Ocr,
+    /// Video.
+    pub video: Video,
 }
 
 /// Why there is no worker.
@@ -101,6 +104,8 @@ pub struct Child {
     channel: Endpoint,
     /// Reads the worker's picture.
     reader: Option<(Reader, File)>,
+    /// Decode and encode video.
+    coders: Option<Coders>,
     /// Why the last second look failed.
     pub look_fault: Option<ReadFault>,
     /// How far landlock closes its sandbox.
@@ -127,11 +132,18 @@ impl Child {
             .spawn()?;
         let landlock = Landlock::None;
         let reader = Reader::of(&recipe.ocr).map(|reader| Ok::<_, io::Error>((reader, files.picture.try_clone()?)));
-        let mut child = Self { process, channel, reader: reader.transpose()?, look_fault: None, landlock, judged: 0 };
+        let (coders, ends) = Coders::of(&recipe.video, recipe.bounds.file_bytes, &files.film)?.unzip();
+        let mut child =
+            Self { process, channel, reader: reader.transpose()?, coders, look_fault: None, landlock, judged: 0 };
         let deadline = Some(Instant::now() + START_TIMEOUT);
-        let order =
-            Order::Start(Start { bounds: recipe.bounds, policy_bytes, asks: recipe.asks, ocr: recipe.ocr.clone() });
-        let descriptors = [policy.as_fd(), files.input_for_worker.as_fd(), files.output.as_fd(), files.scratch.as_fd()];
+        let Recipe { bounds, asks, ocr, video, .. } = recipe.clone();
+        let order = Order::Start(Start { bounds, policy_bytes, asks, ocr, video });
+        let mut descriptors =
+            vec![policy.as_fd(), files.input_for_worker.as_fd(), files.output.as_fd(), files.scratch.as_fd()];
+        if let Some(WorkerEnds { received, again, written, frames }) = &ends {
+            descriptors.extend([files.film.stream.as_fd(), files.film.encoded_read.as_fd()]);
+            descriptors.extend([received.as_fd(), again.as_fd(), written.as_fd(), frames.as_fd()]);
+        }
         child.channel.send(&order, &descriptors, deadline)?;
         match child.channel.recv(deadline, || ())? {
             Report::Ready { landlock } => child.landlock = landlock,
@@ -140,7 +152,8 @@ impl Child {
         Ok(child)
     }
 
-    /// Has the object in its input judged within `limit`; `desk` answers the questions. After an error the worker is dead.
+    /// Has the object in its input judged within `limit` (video: within its own); `desk` answers the questions. After an error the
+    /// worker is dead.
     ///
     /// # Errors
     /// [`Death`].
@@ -152,22 +165,37 @@ impl Child {
         mut alive: impl FnMut(),
     ) -> Result<Judgement, Death> {
         self.judged += 1;
-        let deadline = Some(Instant::now() + limit);
-        let mut looks = LOOKS;
+        let mut deadline = Some(Instant::now() + limit);
         self.look_fault = None;
         if let Err(error) = self.channel.send(&Order::Judge(job), &[], deadline) {
             return Err(self.end(&error));
         }
+        let judgement = self.serve(desk, &mut deadline, &mut alive);
+        // A coder whose frames nobody wanted waits for ever.
+        if let Some(coders) = &mut self.coders {
+            coders.kill();
+        }
+        judgement
+    }
+
+    /// Does what the worker asks for until it comes to a judgement.
+    fn serve<P: Pseudonymise>(
+        &mut self,
+        desk: &mut Desk<'_, P>,
+        deadline: &mut Option<Instant>,
+        mut alive: &mut dyn FnMut(),
+    ) -> Result<Judgement, Death> {
+        let mut looks = LOOKS;
         loop {
             alive();
-            let report = match self.channel.recv(deadline, &mut alive) {
+            let report = match self.channel.recv(*deadline, &mut alive) {
                 Ok(report) => report,
                 Err(error) => return Err(self.end(&error)),
             };
             match report {
                 Report::Ask(asks) => match desk.answer(&asks) {
                     Ok(answers) => {
-                        if let Err(error) = self.channel.send(&Order::Answers(answers), &[], deadline) {
+                        if let Err(error) = self.channel.send(&Order::Answers(answers), &[], *deadline) {
                             return Err(self.end(&error));
                         }
                     }
@@ -178,11 +206,12 @@ impl Child {
                 },
                 Report::Read if looks > 0 && self.reader.is_some() => {
                     looks -= 1;
-                    let text = self.look(deadline, &mut alive);
-                    if let Err(error) = self.channel.send(&Order::Text(text), &[], deadline) {
+                    let text = self.look(*deadline, &mut alive);
+                    if let Err(error) = self.channel.send(&Order::Text(text), &[], *deadline) {
                         return Err(self.end(&error));
                     }
                 }
+                Report::Code(asked) => self.code(asked, deadline, &mut alive)?,
                 Report::TextFound { ground, fingerprint } => {
                     let fingerprint = fingerprint.filter(|text| text.len() <= FINGERPRINT_BYTES);
                     return Ok(Judgement::TextFound(ground, fingerprint));
@@ -198,6 +227,31 @@ impl Child {
                 }
             }
         }
+    }
+
+    /// Does what the worker asks for video. It has another deadline from the first of it on.
+    fn code(&mut self, asked: Coder, deadline: &mut Option<Instant>, alive: &mut dyn FnMut()) -> Result<(), Death> {
+        let Some(coders) = &mut self.coders else {
+            self.kill();
+            return Err(Death::Lied);
+        };
+        if asked == Coder::Finish {
+            let good = coders.finish(*deadline, alive);
+            return self.channel.send(&Order::Coded(good), &[], *deadline).map_err(|error| self.end(&error));
+        }
+        if !coders.used {
+            *deadline = Some(Instant::now() + coders.timeout());
+        }
+        if coders.start(&asked).is_none() {
+            self.kill();
+            return Err(Death::Lied);
+        }
+        Ok(())
+    }
+
+    /// True when it judged an object with video: its pipes are used up.
+    pub fn is_used_up(&self) -> bool {
+        self.coders.as_ref().is_some_and(|coders| coders.used)
     }
 
     /// Has the picture read.
@@ -217,8 +271,11 @@ impl Child {
         self.process.id()
     }
 
-    /// Ends the worker.
+    /// Ends the worker, and the coders it asked for.
     pub fn kill(&mut self) {
+        if let Some(coders) = &mut self.coders {
+            coders.kill();
+        }
         // Already ended is as good.
         let _ = self.process.kill();
         let _ = self.process.wait();

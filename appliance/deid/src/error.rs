@@ -3,8 +3,8 @@
 use gift_spool::SpoolError;
 
 use crate::{
-    child::StartError, key::KeyError, ledger::LedgerError, policy::PolicyError, quarantine::QuarantineError,
-    reader::ReadFault, sandbox::SandboxError, settings::SettingsFault,
+    child::StartError, coder::CodeFault, key::KeyError, ledger::LedgerError, policy::PolicyError,
+    quarantine::QuarantineError, reader::ReadFault, sandbox::SandboxError, settings::SettingsFault,
 };
 
 /// Any error of the monitor.
@@ -37,6 +37,9 @@ pub enum DeidError {
     /// The second look is asked for and cannot be taken.
     #[error("[ocr] mode asks for a second look, which cannot be taken: {0}")]
     Reader(#[from] ReadFault),
+    /// Video is to be redacted and cannot be.
+    #[error("[video] mode asks for redaction, which cannot be done: {0}")]
+    Coder(#[from] CodeFault),
     /// A file or directory of the process's own.
     #[error("{what}: {source}")]
     Io {

@@ -4,8 +4,14 @@
 use gift_status::{HoldReason, Process};
 
 use crate::{
-    bundle::Refused, child::Death, error::DeidError, policy::PolicyError, quarantine::Mended, reader::ReadFault,
-    sandbox::Landlock, settings::Mode,
+    bundle::Refused,
+    child::Death,
+    error::DeidError,
+    policy::PolicyError,
+    quarantine::Mended,
+    reader::ReadFault,
+    sandbox::Landlock,
+    settings::{Mode, VideoMode},
 };
 
 /// Starts the log.
@@ -74,6 +80,14 @@ pub fn second_look(mode: Mode) {
         Mode::Off => tracing::info!("second look (OCR) is off"),
         Mode::Redacted => tracing::info!("second look (OCR) at redacted pixels"),
         Mode::All => tracing::info!("second look (OCR) at redacted and at never burnt-in pixels"),
+    }
+}
+
+/// Whether video is redacted.
+pub fn video(mode: VideoMode) {
+    match mode {
+        VideoMode::Off => tracing::info!("video is held"),
+        VideoMode::Redact => tracing::info!("video is redacted"),
     }
 }
 

@@ -19,8 +19,9 @@ use gift_deidentify::{
     pseudonym::{Answer, Ask, Place, PseudonymError, Pseudonymise},
 };
 use gift_redact::{
-    Decision, Deidentified, Fingerprint, Method, NeverBurntIn, PixelClearance, Plan, RedactError, Redacting, Templates,
-    Token, Vocabulary, apply, decide,
+    Decision, Deidentified, Fingerprint, Method, NeverBurntIn, PixelClearance, Plan, RedactError, Redacting, Syntax,
+    Templates, Token, Vocabulary, apply, decide,
+    video::{self, Standard, VideoCoder},
 };
 use gift_status::HoldReason;
 
@@ -92,6 +93,11 @@ pub enum Outcome {
     Held(HoldReason, Option<String>),
 }
 
+/// What helps to judge an object: who answers questions for pseudonyms, who takes the second look, and the way to a coder of video
+/// (without one, video is held).
+pub type Help<'a, 'o> =
+    (&'a mut (dyn Pseudonymise + 'o), &'a mut (dyn Eyes + 'o), Option<&'a mut (dyn VideoCoder + 'o)>);
+
 /// What [`Judge::explain`] tells.
 #[derive(Debug)]
 pub struct Explained {
@@ -150,17 +156,12 @@ impl Judge {
         }
     }
 
-    /// Judges the object in `files.input`; `line` answers questions for pseudonyms, `eyes` take the second look.
+    /// Judges the object in `files.input`, with the help of [`Help`].
     ///
     /// # Errors
     /// A file failed, or the monitor did not answer: the worker ends, and the object is not judged.
-    pub fn judge(
-        &self,
-        job: &Job,
-        files: Files<'_>,
-        line: &mut dyn Pseudonymise,
-        eyes: &mut dyn Eyes,
-    ) -> io::Result<Outcome> {
+    pub fn judge(&self, job: &Job, files: Files<'_>, help: Help<'_, '_>) -> io::Result<Outcome> {
+        let (line, eyes, coder) = help;
         let input = FileSource::new(files.input, job.input_bytes);
         let syntax = job.transfer_syntax_uid.as_str();
         let parsed = match read_dataset(&input, syntax, &self.limits) {
@@ -173,7 +174,8 @@ impl Judge {
         {
             return Ok(Outcome::Held(HoldReason::Inconsistent, None));
         }
-        let outcome = self.judge_parsed(parsed, syntax, (&job.profile, &job.places), files, line, eyes)?;
+        let outcome =
+            self.judge_parsed(parsed, syntax, (&job.profile, &job.places), files, (&mut *line, eyes, coder))?;
         match outcome {
             // Of the object as received, which is gone: read once more.
             Outcome::TextFound(ground, None) => match read_dataset(&input, syntax, &self.limits) {
@@ -191,19 +193,10 @@ impl Judge {
     ///
     /// # Errors
     /// As [`Judge::judge`].
-    pub fn judge_part10(
-        &self,
-        bytes: u64,
-        profile: &str,
-        files: Files<'_>,
-        line: &mut dyn Pseudonymise,
-        eyes: &mut dyn Eyes,
-    ) -> io::Result<Outcome> {
+    pub fn judge_part10(&self, bytes: u64, profile: &str, files: Files<'_>, help: Help<'_, '_>) -> io::Result<Outcome> {
         let input = FileSource::new(files.input, bytes);
         match read_part10(&input, &self.limits) {
-            Ok((meta, parsed)) => {
-                self.judge_parsed(parsed, &meta.transfer_syntax_uid, (profile, &[]), files, line, eyes)
-            }
+            Ok((meta, parsed)) => self.judge_parsed(parsed, &meta.transfer_syntax_uid, (profile, &[]), files, help),
             Err(error) => unread(error),
         }
     }
@@ -249,8 +242,7 @@ impl Judge {
         syntax: &str,
         (profile, places): (&str, &[Place]),
         files: Files<'_>,
-        line: &mut dyn Pseudonymise,
-        eyes: &mut dyn Eyes,
+        (line, eyes, coder): Help<'_, '_>,
     ) -> io::Result<Outcome> {
         let Some(profile) = self.profiles.get(profile) else { return Err(io::ErrorKind::NotFound.into()) };
         let hold = |reason| Ok(Outcome::Held(reason, None));
@@ -258,22 +250,31 @@ impl Judge {
         // Of the object as received: redaction and profile change it.
         let identifiers = Identifiers::collect(&data_set);
         let mut scratch = FileScratch::new(files.scratch);
+        let is_video = matches!(Syntax::of(syntax), Syntax::Video(_));
+        // Of the object as written.
+        let syntax_written = if is_video { Standard::written(syntax) } else { syntax };
         let plan;
         let redacted = match decide(&data_set, syntax, &self.templates, &self.never_burnt_in) {
+            _ if is_video && coder.is_none() => Err(HoldReason::UnsupportedTransferSyntax),
             Decision::Clear(clearance) => Ok(Pixels::Cleared(clearance)),
             Decision::Hold(hold) => Err(word(Some(hold.as_str()))),
             Decision::Redact(made) => {
                 plan = made;
                 // Native pixels are redacted, and proven, as they are written; anything else is first written to scratch.
-                let redacted = match plan.method() {
-                    Method::Native => {
+                let redacted = match (plan.method(), coder) {
+                    (Method::Video(_), Some(coder)) => {
+                        video::apply(&plan, &mut data_set, &body, &mut scratch, coder).map(Pixels::Cleared)
+                    }
+                    (Method::Native, _) => {
                         Redacting::new(&plan, &mut data_set, &body).map(|redacting| Pixels::Native(Box::new(redacting)))
                     }
                     _ => apply(&plan, &mut data_set, &body, &mut scratch).map(Pixels::Cleared),
                 };
                 match redacted {
                     Ok(pixels) => Ok(pixels),
-                    Err(RedactError::Read(error) | RedactError::Scratch(error)) => return Err(error),
+                    Err(RedactError::Read(error) | RedactError::Scratch(error) | RedactError::Coder(error)) => {
+                        return Err(error);
+                    }
                     Err(error) => Err(word(error.hold())),
                 }
             }
@@ -285,7 +286,7 @@ impl Judge {
                 return Ok(Outcome::Held(reason, fingerprint));
             }
         };
-        let profiled = match deidentify_linked(data_set, syntax, &identifiers, profile, places, line) {
+        let profiled = match deidentify_linked(data_set, syntax_written, &identifiers, profile, places, line) {
             Ok(profiled) => profiled,
             Err(DeidError::NoPatientId) => return hold(HoldReason::NoPatientId),
             Err(DeidError::UnsupportedSopClass) => return hold(HoldReason::UnsupportedSopClass),

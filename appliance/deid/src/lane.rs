@@ -85,8 +85,8 @@ impl Lane {
     ) -> Result<Self, DeidError> {
         let files = WorkFiles::new(work).map_err(DeidError::io("work files"))?;
         let settings = &shared.settings;
-        let (bounds, ocr) = (settings.worker_bounds(), settings.ocr.clone());
-        let recipe = Recipe { program, bounds, asks: settings.asks, ocr };
+        let (bounds, ocr, video) = (settings.worker_bounds(), settings.ocr.clone(), settings.video.clone());
+        let recipe = Recipe { program, bounds, asks: settings.asks, ocr, video };
         Ok(Self { shared, number, recipe, files, worker: None })
     }
 
@@ -216,8 +216,9 @@ impl Lane {
         if case.input_bytes > gift_wire::MAX_OBJECT_BYTES {
             return hold(HoldReason::LimitExceeded);
         }
-        // Result, scratch, and the copy at the release side.
-        if !shared.has_room_for(case.input_bytes.saturating_mul(3))? {
+        // Result, scratch, and the copy at the release side; of video the stream as received and as encoded besides.
+        let room = case.input_bytes.saturating_mul(if shared.settings.video.is_on() { 5 } else { 3 });
+        if !shared.has_room_for(room)? {
             return Err(SpoolError::Full.into());
         }
         let key = shared.key(&route.key)?;
@@ -294,7 +295,7 @@ impl Lane {
                     match death {
                         Death::Killed if tries_left > 0 => {}
                         // A claim, believed only while room is in fact short.
-                        Death::NoRoom if !shared.has_room_for(case.input_bytes.saturating_mul(3))? => {
+                        Death::NoRoom if !shared.has_room_for(room)? => {
                             return Err(SpoolError::Full.into());
                         }
                         Death::Timeout => return hold(HoldReason::WorkerTimeout),
@@ -309,7 +310,9 @@ impl Lane {
     /// The lane's worker, with this policy; a new one when there is none, or it has done its share.
     fn worker(&mut self, policy: &Arc<Policy>) -> Result<&mut Child, DeidError> {
         let most = self.shared.settings.workers.objects_each;
-        let fit = |(child, its): &(Child, Arc<Policy>)| child.judged < most && Arc::ptr_eq(its, policy);
+        let fit = |(child, its): &(Child, Arc<Policy>)| {
+            child.judged < most && !child.is_used_up() && Arc::ptr_eq(its, policy)
+        };
         let worker = match self.worker.take().filter(fit) {
             Some(worker) => worker,
             None => {

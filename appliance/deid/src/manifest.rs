@@ -3,6 +3,7 @@
 
 use std::{fs::File, io::Read as _};
 
+use gift_redact::video::Standard;
 use gift_spool::IntakeRecord;
 use gift_wire::{Certificate, Linkage, Manifest, ObjectId, Sha256Hex, WIRE_VERSION};
 
@@ -58,7 +59,8 @@ impl Ground<'_> {
         if facts.sop_class_uid != self.record.sop_class_uid {
             return Err("sop class");
         }
-        let syntaxes = [self.record.transfer_syntax_uid.as_str(), gift_deidentify::dataset::EXPLICIT_VR_LITTLE_ENDIAN];
+        let received = self.record.transfer_syntax_uid.as_str();
+        let syntaxes = [received, Standard::written(received), gift_deidentify::dataset::EXPLICIT_VR_LITTLE_ENDIAN];
         if !syntaxes.contains(&facts.transfer_syntax_uid.as_str()) {
             return Err("transfer syntax");
         }

@@ -174,7 +174,7 @@ impl Monitor {
         let settings = &self.shared.settings;
         let bundle = signed.map(|signed| &signed.bundle);
         Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)?
-            .looked_at(&settings.ocr)
+            .looked_at(&settings.ocr, &settings.video)
     }
 
     /// Puts the newest of the bundles that arrived in force. One that is refused changes nothing.

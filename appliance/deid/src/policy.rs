@@ -26,7 +26,7 @@ use crate::{
     judge::{Judge, Names},
     linkage::LinkageSetting,
     route::Route,
-    settings::{Ocr, ReadLimits},
+    settings::{Ocr, ReadLimits, Video},
 };
 
 /// Largest policy text, bytes.
@@ -214,13 +214,16 @@ impl Policy {
         Ok(Self { file: sealed(&json).map_err(hand)?, bytes: json.len() as u64, names, whole, reading })
     }
 
-    /// The same with the settings of the second look, on which verdicts depend too.
+    /// The same with the settings of the second look and of video, on which verdicts depend too.
     ///
     /// # Errors
     /// They cannot be written as text, which never happens.
-    pub fn looked_at(mut self, ocr: &Ocr) -> Result<Self, PolicyError> {
-        let settings = serde_json::to_vec(ocr).map_err(|e| PolicyError::Hand(e.into()))?;
+    pub fn looked_at(mut self, ocr: &Ocr, video: &Video) -> Result<Self, PolicyError> {
+        let settings = serde_json::to_vec(&(ocr, video)).map_err(|e| PolicyError::Hand(e.into()))?;
         self.whole = digest(&[self.whole.as_bytes(), digest(&settings).as_bytes()].concat());
+        // Other bounds, or another coder, read video otherwise.
+        let video = serde_json::to_vec(video).map_err(|e| PolicyError::Hand(e.into()))?;
+        self.reading = digest(&[self.reading.as_bytes(), digest(&video).as_bytes()].concat());
         Ok(self)
     }
 

@@ -1,6 +1,7 @@
 //! What monitor and worker say to each other. Everything from the worker is a claim: the monitor checks it.
 
 use gift_deidentify::pseudonym::{Answer, Ask, Place};
+use gift_redact::video::{Coding, Film, Scan};
 use gift_status::HoldReason;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +9,7 @@ use crate::{
     ask::AskLimits,
     eyes::Looked,
     sandbox::{Bounds, Landlock},
-    settings::Ocr,
+    settings::{Ocr, Video},
 };
 
 /// Most questions in one message; their answers fit one message too.
@@ -17,12 +18,15 @@ pub const ASKS_PER_MESSAGE: usize = 128;
 /// From the monitor.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// The first message. With it come four descriptors: policy, input, output, scratch.
+    /// The first message. With it come four descriptors: policy, input, output, scratch; where video is redacted six more: the stream as
+    /// received, the encoded one, frames as received, the same again, frames as written, frames to be encoded.
     Start(Start),
     /// Judge the object that lies in the input.
     Judge(Job),
     /// Answers to the last questions, in order.
     Answers(Vec<Answer>),
+    /// All coders have ended; true when every one succeeded.
+    Coded(bool),
     /// What was read in the picture: a word a line, after its confidence. `None`: the reader failed.
     Text(Option<String>),
 }
@@ -38,6 +42,8 @@ pub struct Start {
     pub asks: AskLimits,
     /// The second look.
     pub ocr: Ocr,
+    /// Video.
+    pub video: Video,
 }
 
 /// One object.
@@ -69,6 +75,8 @@ pub enum Report {
     },
     /// Questions.
     Ask(Vec<Ask>),
+    /// Something of a coder of video. Only [`Coder::Finish`] is answered.
+    Code(Coder),
     /// Scratch holds a grey picture (PGM) whose text is to be read.
     Read,
     /// The output holds a de-identified object.
@@ -87,6 +95,17 @@ pub enum Report {
         /// The format's fingerprint, when the object could be read that far.
         fingerprint: Option<String>,
     },
+}
+
+/// What a worker asks for video; of each film and of encoding once for an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Coder {
+    /// Decode this film to its pipe.
+    Decode(Film, Coding),
+    /// Encode the frames of the pipe.
+    Encode(Coding, Scan),
+    /// Wait for all of them to end.
+    Finish,
 }
 
 /// What the manifest needs to know of a released object.

@@ -64,8 +64,8 @@ pub enum SandboxError {
     Install(#[from] seccompiler::Error),
 }
 
-/// Descriptors a worker needs: standard ones, channel, policy, three files, and a few to spare.
-const WORKER_DESCRIPTORS: u64 = 16;
+/// Descriptors a worker needs: standard ones, channel, policy, three files, for video two files and four pipes, and a few to spare.
+const WORKER_DESCRIPTORS: u64 = 20;
 
 /// What a worker may call. Anything else kills it.
 const WORKER_CALLS: &[libc::c_long] = &[

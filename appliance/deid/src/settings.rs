@@ -1,6 +1,7 @@
 //! What an operator may set: the sample `config/samples/deid.toml`, which a test parses and compares with the defaults.
 
 mod ocr;
+mod video;
 
 use std::{
     collections::BTreeMap,
@@ -12,6 +13,7 @@ use gift_service::SettingsError;
 use serde::{Deserialize, Serialize};
 
 pub use ocr::{Mode, Ocr, OnFailure};
+pub use video::{Mode as VideoMode, Video};
 
 use crate::{ask::AskLimits, bundle, linkage::LinkageSetting, route::Route, sandbox::Bounds};
 
@@ -58,6 +60,9 @@ pub struct Settings {
     /// The second look.
     #[serde(default)]
     pub ocr: Ocr,
+    /// Video.
+    #[serde(default)]
+    pub video: Video,
     /// The quarantine.
     #[serde(default)]
     pub quarantine: Quarantine,
@@ -289,6 +294,13 @@ impl Settings {
             // Tesseract's libraries alone take a good part of that.
             ("ocr.memory-bytes", self.ocr.memory_bytes >= 256 << 20),
             ("ocr.max-megapixels", (1..=100).contains(&self.ocr.max_megapixels)),
+            ("video.timeout-seconds", self.video.timeout_seconds > 0),
+            // ffmpeg's libraries alone take a good part of that.
+            ("video.memory-bytes", self.video.memory_bytes >= 512 << 20),
+            // A worker keeps up to four frames, of two bytes a sample.
+            ("video.max-pixels", (1..=8_912_896).contains(&self.video.max_pixels)),
+            ("video.max-frames", self.video.max_frames > 0),
+            ("video.crf", self.video.crf <= 51),
             ("limits", self.limits.depth > 0 && self.limits.elements > 0),
             ("policy-check-seconds", self.policy_check_seconds > 0),
             ("stall-seconds", self.stall_seconds > 0),
@@ -417,7 +429,7 @@ mod tests {
         shown.quarantine.key = None;
         assert_eq!(shown, sample);
         assert_eq!((sample.workers, sample.asks), (Workers::default(), AskLimits::default()));
-        assert_eq!(sample.ocr, Ocr::default());
+        assert_eq!((sample.ocr, sample.video), (Ocr::default(), Video::default()));
         assert_eq!(sample.routes.len(), 2);
     }
 

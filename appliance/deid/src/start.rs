@@ -7,6 +7,7 @@ use gift_spool::{Collector, Depositor, Limits};
 
 use crate::{
     bundle::{Bundles, Signed},
+    coder,
     error::DeidError,
     events,
     key::{Credential, DigestKey, Purpose, SiteKey},
@@ -45,6 +46,8 @@ pub fn open(settings: Settings) -> Result<Opened, DeidError> {
     if let Some(reader) = Reader::of(&settings.ocr) {
         reader.try_out()?;
     }
+    events::video(settings.video.mode);
+    coder::try_out(&settings.video)?;
     let own = quarantine_credential(&settings)?;
     let keys = site_keys(&settings)?;
     let domains = domains(&settings)?;
@@ -101,7 +104,7 @@ pub fn open(settings: Settings) -> Result<Opened, DeidError> {
 fn policy(settings: &Settings, bundles: Option<&Bundles>) -> Result<(Option<Signed>, Option<Policy>), DeidError> {
     let load = |bundle| {
         Policy::load(&settings.policy, settings.limits, &settings.routes, &settings.linkages, bundle)?
-            .looked_at(&settings.ocr)
+            .looked_at(&settings.ocr, &settings.video)
     };
     let signed = match bundles.map_or(Ok(None), Bundles::kept) {
         Ok(None) => return Ok((None, Some(said(load(None)?)))),

@@ -1,4 +1,4 @@
-//! The three files of one worker: what it reads, what it writes, and its scratch. None has a name once it holds a byte, so
+//! The files of one worker: what it reads, what it writes, its scratch, and two for video. None has a name once it holds a byte, so
 //! nothing of an object stays behind whatever ends the process. They are used again for the next object.
 
 use std::{
@@ -23,6 +23,23 @@ pub struct WorkFiles {
     pub scratch: File,
     /// The same, read-only, for the reader of that picture.
     pub picture: File,
+    /// For video.
+    pub film: FilmFiles,
+}
+
+/// What passes between a worker and coders of video.
+#[derive(Debug)]
+pub struct FilmFiles {
+    /// The stream as received, which the worker writes.
+    pub stream: File,
+    /// The same, read-only, for the coder.
+    pub stream_read: File,
+    /// The encoded stream, which the coder writes.
+    pub encoded: File,
+    /// The same, read-only, for the worker.
+    pub encoded_read: File,
+    /// Scratch, read-only, for the coder that proves what stands there.
+    pub scratch_read: File,
 }
 
 impl WorkFiles {
@@ -33,7 +50,11 @@ impl WorkFiles {
     pub fn new(directory: &Path) -> io::Result<Self> {
         let (input, input_for_worker) = nameless(directory)?;
         let (scratch, picture) = nameless(directory)?;
-        Ok(Self { input, input_for_worker, output: nameless(directory)?.0, scratch, picture })
+        let (stream, stream_read) = nameless(directory)?;
+        let (encoded, encoded_read) = nameless(directory)?;
+        let scratch_read = picture.try_clone()?;
+        let film = FilmFiles { stream, stream_read, encoded, encoded_read, scratch_read };
+        Ok(Self { input, input_for_worker, output: nameless(directory)?.0, scratch, picture, film })
     }
 
     /// Empties all of them.
@@ -41,7 +62,25 @@ impl WorkFiles {
     /// # Errors
     /// The file system's.
     pub fn clear(&self) -> io::Result<()> {
-        [&self.input, &self.output, &self.scratch].into_iter().try_for_each(|file| file.set_len(0))
+        let film = [&self.film.stream, &self.film.encoded];
+        let files = [&self.input, &self.output, &self.scratch].into_iter().chain(film);
+        files.into_iter().try_for_each(|file| file.set_len(0))
+    }
+}
+
+impl FilmFiles {
+    /// The same files.
+    ///
+    /// # Errors
+    /// No more descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self {
+            stream: self.stream.try_clone()?,
+            stream_read: self.stream_read.try_clone()?,
+            encoded: self.encoded.try_clone()?,
+            encoded_read: self.encoded_read.try_clone()?,
+            scratch_read: self.scratch_read.try_clone()?,
+        })
     }
 }
 

@@ -8,11 +8,13 @@ use std::{
 };
 
 use gift_deidentify::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
+use gift_redact::video::VideoCoder;
 
 use crate::{
     ask::{AskLimits, Budget},
     channel::{ChannelError, Endpoint},
     eyes::{Eyes, Look, Sampling},
+    film::{Filming, Studio},
     judge::{Files, Judge, Outcome},
     policy::PolicyTexts,
     protocol::{ASKS_PER_MESSAGE, Order, Report},
@@ -72,6 +74,8 @@ pub struct Prepared {
     pub asks: AskLimits,
     /// The second look.
     pub ocr: Ocr,
+    /// Where video is redacted.
+    pub studio: Option<Studio>,
 }
 
 /// Takes the first order, closes the sandbox, reads the policy.
@@ -85,11 +89,14 @@ pub fn prepare() -> Result<Prepared, WorkerError> {
     let mut channel = Endpoint::new(std::io::stdin().as_fd().try_clone_to_owned()?);
     let (order, descriptors) = channel.recv_descriptors::<Order>()?;
     let Order::Start(start) = order else { return Err(WorkerError::Order) };
-    let files: Vec<File> = descriptors.into_iter().map(File::from).collect();
+    let mut files: Vec<File> = descriptors.into_iter().map(File::from).collect();
+    let film = files.split_off(files.len().min(4));
+    let studio =
+        if start.video.is_on() { Some(Studio::of(film, &start.video).ok_or(WorkerError::Order)?) } else { None };
     let [policy, input, output, scratch] = <[File; 4]>::try_from(files).map_err(|_| WorkerError::Order)?;
     let landlock = sandbox::enter_worker(&start.bounds)?;
     let policy = PolicyTexts::read(&policy, start.policy_bytes).map_err(|_| WorkerError::Policy)?;
-    Ok(Prepared { channel, policy, input, output, scratch, landlock, asks: start.asks, ocr: start.ocr })
+    Ok(Prepared { channel, policy, input, output, scratch, landlock, asks: start.asks, ocr: start.ocr, studio })
 }
 
 /// Serves until the monitor closes the channel.
@@ -97,7 +104,7 @@ pub fn prepare() -> Result<Prepared, WorkerError> {
 /// # Errors
 /// [`WorkerError`]; the process ends either way, and nobody reads why.
 pub fn serve() -> Result<(), WorkerError> {
-    let Prepared { channel, policy, input, output, scratch, landlock, asks, ocr } = prepare()?;
+    let Prepared { channel, policy, input, output, scratch, landlock, asks, ocr, mut studio } = prepare()?;
     let channel = RefCell::new(channel);
     let mut sampling = Sampling::new(ocr);
     let judge = Judge::new(&policy).map_err(|_| WorkerError::Policy)?;
@@ -113,7 +120,9 @@ pub fn serve() -> Result<(), WorkerError> {
         let files = Files { input: &input, output: &output, scratch: &scratch };
         let mut line = Line { channel: &channel, budget: Budget::new(asks) };
         let mut sight = Sight { channel: &channel, scratch: &scratch, sampling: &mut sampling, always: job.look };
-        let report = match judge.judge(&job, files, &mut line, &mut sight)? {
+        let mut filming = studio.as_mut().map(|studio| Filming { channel: &channel, studio });
+        let coder = filming.as_mut().map(|filming| filming as &mut dyn VideoCoder);
+        let report = match judge.judge(&job, files, (&mut line, &mut sight, coder))? {
             Outcome::Released(sealed) => Report::Released(Box::new(sealed.into_value())),
             Outcome::TextFound(ground, fingerprint) => Report::TextFound { ground, fingerprint },
             Outcome::Held(reason, fingerprint) => Report::Held { reason, fingerprint },

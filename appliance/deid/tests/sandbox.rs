@@ -23,14 +23,15 @@ use gift_deid::{
     eyes::Looked,
     lane::Lane,
     policy::PolicyTexts,
-    protocol::{Facts, Job, Order, Report},
+    protocol::{Coder, Facts, Job, Order, Report},
     sandbox::{self, Bounds},
-    settings::{Mode, Ocr, Settings},
+    settings::{Mode, Ocr, Settings, Video, VideoMode},
     start,
     work::{At, WorkFiles},
     worker::{self, Prepared},
 };
 use gift_deidentify::pseudonym::{Answer, Ask, PseudonymError, Pseudonymise};
+use gift_redact::video::{Coding, Film, Standard};
 use gift_status::HoldReason;
 use nix::{libc, sys::socket};
 
@@ -89,6 +90,8 @@ fn driver() {
         ("ready-again", Expect::Death(Death::Lied)),
         // There is no reader of text unless the settings ask for one.
         ("read", Expect::Death(Death::Lied)),
+        // Nor is there a coder of video.
+        ("code", Expect::Death(Death::Lied)),
         ("close", Expect::Exit),
     ];
     let only: Option<String> = std::env::args().nth(1).filter(|name| !name.starts_with('-'));
@@ -101,6 +104,7 @@ fn driver() {
     }
     killed_from_outside_is_told_apart();
     a_picture_is_read_and_once_more();
+    each_film_is_decoded_once();
     what_a_worker_states_is_checked();
     let status = Command::new("/proc/self/exe").arg("confined").status().unwrap();
     assert!(status.success(), "confined monitor: {status}");
@@ -125,12 +129,12 @@ impl Bench {
     }
 
     fn worker(&self) -> Child {
-        self.worker_with(&Ocr::default())
+        self.worker_with(&Ocr::default(), &Video::default())
     }
 
-    fn worker_with(&self, ocr: &Ocr) -> Child {
-        let recipe =
-            Recipe { program: "/proc/self/exe".into(), bounds: BOUNDS, asks: AskLimits::default(), ocr: ocr.clone() };
+    fn worker_with(&self, ocr: &Ocr, video: &Video) -> Child {
+        let (asks, ocr, video) = (AskLimits::default(), ocr.clone(), video.clone());
+        let recipe = Recipe { program: "/proc/self/exe".into(), bounds: BOUNDS, asks, ocr, video };
         Child::start(&recipe, &self.files, &self.policy, self.policy_bytes).unwrap()
     }
 
@@ -188,13 +192,27 @@ fn killed_from_outside_is_told_apart() {
 fn a_picture_is_read_and_once_more() {
     let bench = Bench::new();
     let ocr = Ocr { mode: Mode::All, reader: "/bin/true".into(), ..Ocr::default() };
-    let mut child = bench.worker_with(&ocr);
+    let mut child = bench.worker_with(&ocr, &Video::default());
     for _ in 0..2 {
         let judged = bench.judge(&mut child, "read twice", LIMIT);
         assert!(matches!(judged, Ok(Judgement::Hold(HoldReason::NoTemplate, None))), "{judged:?}");
     }
     assert_eq!(bench.judge(&mut child, "read three times", LIMIT).unwrap_err(), Death::Lied);
     println!("test a picture is read and once more ... ok");
+}
+
+/// With a coder that does nothing: a worker may have each film decoded once, and is then used up.
+fn each_film_is_decoded_once() {
+    let bench = Bench::new();
+    let video = Video { mode: VideoMode::Redact, coder: "/bin/true".into(), ..Video::default() };
+    let mut child = bench.worker_with(&Ocr::default(), &video);
+    let judged = bench.judge(&mut child, "film", LIMIT);
+    assert!(matches!(judged, Ok(Judgement::Hold(HoldReason::NoTemplate, None))) && child.is_used_up(), "{judged:?}");
+    assert_eq!(bench.judge(&mut child, "film", LIMIT).unwrap_err(), Death::Lied);
+    let mut child = bench.worker_with(&Ocr::default(), &video);
+    bench.judge(&mut child, "peaceful", LIMIT).unwrap();
+    assert!(!child.is_used_up());
+    println!("test each film is decoded once ... ok");
 }
 
 /// A real lane with real stores and key, and a worker that lies about what it wrote.
@@ -293,8 +311,17 @@ fn compromised_worker() {
     sandbox::close_inherited().unwrap();
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
     assert_eq!(open, 4, "standard descriptors and this listing, nothing inherited");
-    let Prepared { mut channel, input, output, scratch: _scratch, landlock, policy: _, asks: _, ocr: _ } =
-        worker::prepare().unwrap();
+    let Prepared {
+        mut channel,
+        input,
+        output,
+        scratch: _scratch,
+        landlock,
+        policy: _,
+        asks: _,
+        ocr: _,
+        studio: _studio,
+    } = worker::prepare().unwrap();
     channel.send(&Report::Ready { landlock }, &[], None).unwrap();
     while let Ok(order) = channel.recv::<Order>(None, || ()) {
         let Order::Judge(job) = order else { return };
@@ -335,6 +362,11 @@ fn compromised_worker() {
                 (0..).for_each(|_| channel.send(&Report::Ask(vec![Ask::Uid("1".into()); 100]), &[], None).unwrap());
             }
             "junk" => channel.send(&"what?", &[], None).unwrap(),
+            "code" => channel.send(&Report::Code(Coder::Finish), &[], None).unwrap(),
+            "film" => {
+                let coding = Coding { standard: Standard::Avc41, rows: 64, columns: 64 };
+                channel.send(&Report::Code(Coder::Decode(Film::Received, coding)), &[], None).unwrap();
+            }
             "ready-again" => channel.send(&Report::Ready { landlock }, &[], None).unwrap(),
             "read" => read(&mut channel, 1),
             "read twice" => read(&mut channel, 2),

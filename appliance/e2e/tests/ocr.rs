@@ -112,7 +112,7 @@ impl Bench {
         };
         let mut line = KeyedPseudonymiser::new(PseudonymKey::new(&[7; 32], 1));
         let files = Files { input: &input, output: &output, scratch: &scratch };
-        match self.judge.judge(&job, files, &mut line, &mut self.sight).unwrap() {
+        match self.judge.judge(&job, files, (&mut line, &mut self.sight, None)).unwrap() {
             Outcome::TextFound(ground, _) => Some(ground),
             Outcome::Released(_) => None,
             Outcome::Held(reason, _) => panic!("{:?} held: {reason}", object.kind),

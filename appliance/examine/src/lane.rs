@@ -232,7 +232,7 @@ impl<'s> Room<'s> {
         let output = open_new(&self.output)?;
         self.scratch.set_len(0)?;
         let files = Files { input: &input, output: &output, scratch: &self.scratch };
-        match judge.judge_part10(bytes, PROFILE, files, &mut key, eyes)? {
+        match judge.judge_part10(bytes, PROFILE, files, (&mut key, eyes, None))? {
             Outcome::TextFound(ground, fingerprint) => Ok(Answer::TextFound(ground, fingerprint)),
             Outcome::Held(reason, fingerprint) => Ok(Answer::Held(reason, fingerprint)),
             Outcome::Released(_) => {

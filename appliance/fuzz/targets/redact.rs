@@ -73,6 +73,7 @@ fuzz_target!(|data: &[u8]| {
             again(&redacted, uid, &templates, &scratch);
         }
         Method::StripProgressiveJpeg => panic!("progressive JPEG under a template is held"),
+        Method::Video(_) => panic!("video without a coder is held"),
         Method::Jpeg | Method::Frames(_) => again(&redacted, uid, &templates, &scratch),
     }
 });

@@ -3,8 +3,9 @@
 use std::{os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::Result;
+use gift_confine::Program;
 
-use crate::{Orders, sandbox};
+use crate::Orders;
 
 /// The verb under which this program is the engine.
 pub(crate) const VERB: &str = "engine";
@@ -14,7 +15,14 @@ pub(crate) const VERB: &str = "engine";
 /// # Errors
 /// The sandbox could not be closed, or the program not be executed; on success it does not return.
 pub(crate) fn run(orders: &Orders) -> Result<()> {
-    sandbox::enter_engine(orders)?;
+    gift_confine::enter_program(&Program {
+        path: &orders.program,
+        readable: Some(&orders.tessdata),
+        memory_bytes: orders.memory_bytes,
+        seconds: orders.seconds,
+        file_bytes: 0,
+        threads: false,
+    })?;
     // One block: the picture's lines stand one below the other.
     let error = Command::new(&orders.program)
         .args(["stdin", "stdout", "--psm", "6", "-l", "eng", "tsv"])

@@ -7,7 +7,6 @@
 
 mod engine;
 mod reader;
-mod sandbox;
 mod words;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{Orders, engine, sandbox, words};
+use crate::{Orders, engine, words};
 
 /// Longest header of a picture, bytes.
 const HEADER_BYTES: usize = 32;
@@ -21,7 +21,7 @@ const TABLE_BYTES: u64 = 1 << 20;
 /// # Errors
 /// No picture, no sandbox, or the engine failed.
 pub(crate) fn read(orders: &Orders) -> Result<()> {
-    sandbox::close_inherited()?;
+    gift_confine::close_inherited()?;
     let mut picture = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     check(&picture)?;
     picture.rewind()?;
@@ -36,7 +36,7 @@ pub(crate) fn read(orders: &Orders) -> Result<()> {
         .spawn()?;
     let mut table = Vec::new();
     let from = engine.stdout.take().context("no pipe")?;
-    sandbox::enter_reader()?;
+    gift_confine::enter_reader()?;
     from.take(TABLE_BYTES + 1).read_to_end(&mut table)?;
     ensure!(table.len() as u64 <= TABLE_BYTES, "more words than any picture has");
     ensure!(engine.wait()?.success(), "the engine failed");

@@ -82,13 +82,20 @@ pub enum RedactError {
         /// Frame, from 1.
         frame: u32,
     },
+    /// More or larger frames of video than are coded here.
+    #[error("larger than is coded here")]
+    TooLarge,
+    /// The way to the coder of video.
+    #[error("coder of video failed")]
+    Coder(#[source] io::Error),
 }
 
 impl RedactError {
     /// The word of `gift_status::HoldReason` under which the object is held; `None` for a failed medium (retry, or stop).
     pub fn hold(&self) -> Option<&'static str> {
         match self {
-            Self::Read(_) | Self::Scratch(_) => None,
+            Self::Read(_) | Self::Scratch(_) | Self::Coder(_) => None,
+            Self::TooLarge => Some("limit-exceeded"),
             Self::Anchor { .. } => Some("template-mismatch"),
             Self::Inconsistent
             | Self::Jpeg { error: JpegError::Geometry, .. }
@@ -137,6 +144,9 @@ pub fn apply(
             (VR::OB, encapsulated::progressive_jpeg(plan, ds, &element.value, input, scratch)?)
         }
         Method::Frames(codec) => (VR::OB, encapsulated::frames(codec, plan, ds, &element.value, input, scratch)?),
+        Method::Video(_) => {
+            return Err(RedactError::Codec { frame: 1, error: CodecError::Unsupported("video without a coder") });
+        }
         Method::Decoded { decoder, lossless } => {
             let (value, loss) = encapsulated::decoded((decoder, lossless), plan, ds, &element.value, input, scratch)?;
             native_attributes(ds, decoder, &plan.layout, loss);
@@ -150,7 +160,7 @@ pub fn apply(
 }
 
 /// Puts the new Pixel Data and what goes with it.
-fn finished(plan: &Plan, ds: &mut DataSet, vr: VR, value: Value) {
+pub(crate) fn finished(plan: &Plan, ds: &mut DataSet, vr: VR, value: Value) {
     ds.insert(Element { tag: tags::PIXEL_DATA, vr, value });
     ds.remove(fragments::EXTENDED_OFFSET_TABLE);
     ds.remove(fragments::EXTENDED_OFFSET_TABLE_LENGTHS);

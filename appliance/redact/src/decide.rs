@@ -10,6 +10,7 @@ use crate::{
     native,
     syntax::{BIG_ENDIAN, Syntax},
     template::Match,
+    video::Standard,
 };
 use dicom_dictionary_std::tags;
 use gift_deidentify::dataset::{DataSet, Value};
@@ -98,6 +99,8 @@ pub enum Method {
         /// The transfer syntax allows no loss.
         lossless: bool,
     },
+    /// Video: decode the stream, blank each frame, encode another stream; by [`crate::video::apply`].
+    Video(Standard),
 }
 
 impl Plan {
@@ -160,9 +163,13 @@ fn consider(
         PixelData::Present => {}
     }
     if facts.syntax == Syntax::Other {
-        return Err(Hold::UnsupportedTransferSyntax); // Video among others, whose layouts are not looked at.
+        return Err(Hold::UnsupportedTransferSyntax); // Stereo video among others, whose layouts are not looked at.
     }
     let layout = PixelLayout::of(ds)?;
+    // Video is all of one form (PS3.5 8.2.5 to 8.2.11), which nothing else has.
+    if (layout.photometric == Photometric::YbrPartial420) != matches!(facts.syntax, Syntax::Video(_)) {
+        return Err(Hold::Inconsistent);
+    }
     let (basis, mask, anchors) = match templates.find(&facts, &layout) {
         Match::Tie => return Err(Hold::AmbiguousTemplate),
         Match::One(template) if template.verified().is_none() => {
@@ -208,7 +215,13 @@ fn consider(
             }
             plan(mask, Method::StripProgressiveJpeg)
         }
-        (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended, _) => Err(Hold::Inconsistent),
+        (Syntax::Video(standard), Value::Fragments { fragments, .. }) => {
+            if fragments.is_empty() || !standard.is_supported(&layout) {
+                return Err(Hold::Inconsistent);
+            }
+            plan(mask, Method::Video(standard))
+        }
+        (Syntax::Native | Syntax::JpegBaseline | Syntax::JpegExtended | Syntax::Video(_), _) => Err(Hold::Inconsistent),
         (syntax, Value::Fragments { fragments, .. }) if let Some((decoder, lossless)) = FrameDecoder::of(syntax) => {
             if fragments.is_empty() || !decoder.is_supported(&layout, lossless) {
                 return Err(Hold::Inconsistent);

@@ -94,6 +94,9 @@ pub enum Photometric {
     /// YBR_FULL_422.
     #[serde(rename = "YBR_FULL_422")]
     YbrFull422,
+    /// YBR_PARTIAL_420 (video).
+    #[serde(rename = "YBR_PARTIAL_420")]
+    YbrPartial420,
     /// YBR_RCT (JPEG 2000 lossless).
     #[serde(rename = "YBR_RCT")]
     YbrRct,
@@ -107,13 +110,14 @@ pub enum Photometric {
 
 impl Photometric {
     /// All that are handled.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Monochrome1,
         Self::Monochrome2,
         Self::Palette,
         Self::Rgb,
         Self::YbrFull,
         Self::YbrFull422,
+        Self::YbrPartial420,
         Self::YbrRct,
         Self::YbrIct,
         Self::Xyb,
@@ -128,6 +132,7 @@ impl Photometric {
             "RGB" => Self::Rgb,
             "YBR_FULL" => Self::YbrFull,
             "YBR_FULL_422" => Self::YbrFull422,
+            "YBR_PARTIAL_420" => Self::YbrPartial420,
             "YBR_RCT" => Self::YbrRct,
             "YBR_ICT" => Self::YbrIct,
             "XYB" => Self::Xyb,
@@ -144,6 +149,7 @@ impl Photometric {
             Self::Rgb => "RGB",
             Self::YbrFull => "YBR_FULL",
             Self::YbrFull422 => "YBR_FULL_422",
+            Self::YbrPartial420 => "YBR_PARTIAL_420",
             Self::YbrRct => "YBR_RCT",
             Self::YbrIct => "YBR_ICT",
             Self::Xyb => "XYB",

@@ -30,6 +30,7 @@ mod template;
 #[cfg(test)]
 mod testing;
 mod ultrasound;
+pub mod video;
 
 pub use allowlist::NeverBurntIn;
 pub use anchor::{Anchor, AnchorError, Dark};

@@ -50,6 +50,9 @@ impl<'a> Luma<'a> {
     /// whose attributes contradict each other; what reading it gives.
     pub fn of(ds: &'a DataSet, transfer_syntax_uid: &str, input: &'a dyn Source) -> Result<Self, RedactError> {
         let layout = PixelLayout::of(ds)?;
+        if layout.photometric == Photometric::YbrPartial420 {
+            return Err(RedactError::Inconsistent); // Video is decoded elsewhere.
+        }
         let value = &ds.get(tags::PIXEL_DATA).ok_or(RedactError::Inconsistent)?.value;
         // A decoded frame is pixel by pixel.
         let decoded = PixelLayout { planar: false, ..layout };

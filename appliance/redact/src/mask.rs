@@ -173,6 +173,15 @@ impl Mask {
         Self::new(rects.collect())
     }
 
+    /// The same, rounded out to a grid of `cell` px as far as the image goes: what a codec transforms together.
+    pub(crate) fn aligned(&self, cell: u32, rows: u16, columns: u16) -> Self {
+        let mut cells = Vec::new();
+        Self::by_lines(rows, |y, spans| {
+            self.spans(y / cell, cell, cell, &mut cells);
+            spans.extend(cells.iter().map(|&(from, to)| (from * cell, (to * cell).min(u32::from(columns)))));
+        })
+    }
+
     /// True when nothing is to be blanked.
     pub fn is_empty(&self) -> bool {
         self.rects().is_empty()

@@ -94,7 +94,10 @@ impl Clean {
 pub(crate) fn is_supported(layout: &PixelLayout) -> bool {
     let subsampled = layout.photometric == Photometric::YbrFull422;
     [8, 16, 32].contains(&layout.bits_allocated)
-        && !matches!(layout.photometric, Photometric::YbrRct | Photometric::YbrIct | Photometric::Xyb)
+        && !matches!(
+            layout.photometric,
+            Photometric::YbrPartial420 | Photometric::YbrRct | Photometric::YbrIct | Photometric::Xyb
+        )
         && !(subsampled && (!layout.columns.is_multiple_of(2) || layout.planar))
 }
 

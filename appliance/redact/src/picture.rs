@@ -151,7 +151,8 @@ impl<'a> Film<'a> {
         input: &'a dyn Source,
     ) -> Result<Self, Unseen> {
         let value = &ds.get(tags::PIXEL_DATA).ok_or(Unseen::Unsupported)?.value;
-        if transfer_syntax_uid == BIG_ENDIAN {
+        // Video is decoded elsewhere.
+        if transfer_syntax_uid == BIG_ENDIAN || layout.photometric == crate::Photometric::YbrPartial420 {
             return Err(Unseen::Unsupported);
         }
         let coded = match Syntax::of(transfer_syntax_uid) {

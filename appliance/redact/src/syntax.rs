@@ -1,5 +1,7 @@
 //! Transfer syntaxes, as far as pixel data go (PS3.5 §8.2, Annex A).
 
+use crate::video::Standard;
+
 /// Explicit VR Big Endian (retired).
 pub(crate) const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
@@ -30,12 +32,14 @@ pub enum Syntax {
     JpegXlLossless,
     /// JPEG XL that may be lossy, recompressed JPEG among it.
     JpegXl,
+    /// Video: MPEG-2, H.264 or HEVC.
+    Video(Standard),
     /// Encapsulated, and not one of the above.
     Other,
 }
 
 impl Syntax {
-    /// What redaction has a codec for, as templates state it: UIDs, and `native` for all that do not encapsulate.
+    /// What redaction has a codec for (for video: a coder, where one is set up), as templates state it: UIDs, and `native` for all that do not encapsulate.
     pub const REDACTED: &[&str] = &[
         "native",
         "1.2.840.10008.1.2.4.50",
@@ -46,6 +50,18 @@ impl Syntax {
         "1.2.840.10008.1.2.4.81",
         "1.2.840.10008.1.2.4.90",
         "1.2.840.10008.1.2.4.91",
+        "1.2.840.10008.1.2.4.100",
+        "1.2.840.10008.1.2.4.100.1",
+        "1.2.840.10008.1.2.4.101",
+        "1.2.840.10008.1.2.4.101.1",
+        "1.2.840.10008.1.2.4.102",
+        "1.2.840.10008.1.2.4.102.1",
+        "1.2.840.10008.1.2.4.103",
+        "1.2.840.10008.1.2.4.103.1",
+        "1.2.840.10008.1.2.4.104",
+        "1.2.840.10008.1.2.4.104.1",
+        "1.2.840.10008.1.2.4.107",
+        "1.2.840.10008.1.2.4.108",
         "1.2.840.10008.1.2.4.110",
         "1.2.840.10008.1.2.4.111",
         "1.2.840.10008.1.2.4.112",
@@ -78,7 +94,7 @@ impl Syntax {
             "1.2.840.10008.1.2.4.111" | "1.2.840.10008.1.2.4.112" => Self::JpegXl,
             "1.2.840.10008.1.2.8.1" => Self::Deflated,
             "1.2.840.10008.1.2.5" => Self::Rle,
-            _ => Self::Other,
+            other => Standard::of(other).map_or(Self::Other, Self::Video),
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) const MARGIN_PX: u32 = 16;
 pub(super) fn is_supported(layout: &PixelLayout) -> bool {
     [8, 16].contains(&layout.bits_allocated)
         && layout.high_bit + 1 == layout.bits_stored
-        && !matches!(layout.photometric, Photometric::YbrFull422 | Photometric::Xyb)
+        && !matches!(layout.photometric, Photometric::YbrFull422 | Photometric::YbrPartial420 | Photometric::Xyb)
 }
 
 /// What the main header says.

@@ -32,7 +32,7 @@ pub(super) fn is_supported(layout: &PixelLayout, lossless: bool) -> bool {
         Photometric::Monochrome1 | Photometric::Monochrome2 | Photometric::Rgb => true,
         Photometric::Palette => lossless,
         Photometric::YbrFull | Photometric::YbrFull422 | Photometric::Xyb => !lossless,
-        Photometric::YbrRct | Photometric::YbrIct => false,
+        Photometric::YbrPartial420 | Photometric::YbrRct | Photometric::YbrIct => false,
     };
     photometric
         && [8, 16].contains(&layout.bits_allocated)

@@ -108,7 +108,11 @@ impl FrameCodec {
         widths.contains(&layout.bits_allocated)
             && !matches!(
                 layout.photometric,
-                Photometric::YbrFull422 | Photometric::YbrRct | Photometric::YbrIct | Photometric::Xyb
+                Photometric::YbrFull422
+                    | Photometric::YbrPartial420
+                    | Photometric::YbrRct
+                    | Photometric::YbrIct
+                    | Photometric::Xyb
             )
     }
 

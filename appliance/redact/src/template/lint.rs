@@ -256,6 +256,7 @@ fn redactable(photometric: Photometric, syntax: Syntax, columns: u16) -> bool {
         Syntax::JpegBaseline | Syntax::JpegExtended => {
             !matches!(photometric, Photometric::Palette | Photometric::YbrRct | Photometric::YbrIct | Photometric::Xyb)
         }
+        Syntax::Video(_) => photometric == Photometric::YbrPartial420,
         other => match FrameDecoder::of(other) {
             Some((decoder, lossless)) => decoder.is_supported(&layout, lossless),
             None => FrameCodec::of(other).is_some_and(|codec| codec.is_supported(&layout)),

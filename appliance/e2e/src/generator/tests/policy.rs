@@ -40,7 +40,7 @@ fn judged(judge: &Judge, object: &Generated) -> (Expectation, Option<String>, Ve
     };
     let mut line = KeyedPseudonymiser::new(PseudonymKey::new(&[7; 32], 1));
     let files = Files { input: &input, output: &output, scratch: &scratch };
-    match judge.judge(&job, files, &mut line, &mut Closed).unwrap() {
+    match judge.judge(&job, files, (&mut line, &mut Closed, None)).unwrap() {
         Outcome::Held(reason, _) => (Expectation::Held(reason), None, Vec::new()),
         Outcome::TextFound(ground, _) => panic!("{:?}: text found in what {ground} cleared", object.kind),
         Outcome::Released(sealed) => {

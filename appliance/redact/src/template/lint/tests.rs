@@ -114,7 +114,7 @@ fn conditions_that_cannot_hold() {
     for (from, to, line, what) in [
         ("1.1.6.1\"]", "1.1.6.1\", \"1.2.840.10008.1.1\"]", 11, "1.2.840.10008.1.1 is no storage SOP class"),
         ("1.1.6.1\"]", "1.1.6.1\", \"1.2.840.10008.1.20.1\"]", 11, "no storage"),
-        ("\"native\"]", "\"native\", \"1.2.840.10008.1.2.4.102\"]", 15, "cannot be redacted"),
+        ("\"native\"]", "\"native\", \"1.2.840.10008.1.2.4.106\"]", 15, "cannot be redacted"),
         (syntaxes, "transfer-syntaxes = [\"1.2.840.10008.1.2.4.50\"]\nsamples = 1", 4, "contradict"),
         (syntaxes, "transfer-syntaxes = [\"native\"]\nsamples = 4", 4, "contradict"),
         ("[\"RGB\"]", "[\"RGB\", \"YBR_RCT\"]", 14, "YBR_RCT goes with none of the transfer syntaxes"),
