@@ -75,7 +75,7 @@ def personalised(image, hub, binaries, work):
     finally:
         machine.power_cut()
     factory = Factory(binaries / "gift-keys", target() / "image/keys/provisioning.key", ROOT / "config/samples", work / "keys")
-    token = hub.admin("add-box", SERIAL).strip()
+    token = hub.admin("add-box", SERIAL.lower()).strip()
     factory.personalise(machine, 1, public_key, token, hub.roots)
     return machine
 

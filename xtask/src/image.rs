@@ -1,4 +1,5 @@
-//! `cargo xtask image`: the box's image, from this tree's binaries and Debian 13 packages (image-build/README.md).
+//! `cargo xtask image`: the box's image, from this tree's binaries and Debian 13 packages (image-build/README.md); and
+//! `cargo xtask hw-test`, which boots it.
 
 use std::{
     fs,
@@ -77,6 +78,36 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     let out = work.join("out");
     println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
     Ok(out)
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HwTestOptions {
+    /// Boot the image that was built last instead of building one with the programs of the tests.
+    #[arg(long)]
+    keep_image: bool,
+    /// Further arguments of pytest, such as `-k first_study`.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+/// `cargo xtask hw-test`: the box as a whole machine.
+pub(crate) fn hw_test(root: &Path, options: HwTestOptions) -> Result<()> {
+    install::hw_test_packages()?;
+    let python = install::hw_test_python(root)?;
+    let binaries = build::binaries(root)?;
+    for program in ["gift-provision", "gift-keys"] {
+        run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
+    }
+    if !options.keep_image {
+        let image_version = env!("CARGO_PKG_VERSION").to_owned();
+        image(root, &Options { image_version, binaries: Some(binaries.clone()), trust: None })?;
+    }
+    run(Command::new(python)
+        .current_dir(root.join("hw-tests"))
+        .env("GIFT_BIN_DIR", &binaries)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"])
+        .args(options.arguments))
 }
 
 /// The keys whose provisionings the image believes: those given, or a test key of this working tree.

@@ -23,6 +23,9 @@ const VIDEO_PACKAGES: &[&str] = &["ffmpeg"];
 const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 /// Debian packages that only the image needs: everything else of it is installed into a Debian 13 of its own.
 const IMAGE_PACKAGES: &[&str] = &["debootstrap", "openssl", "binutils"];
+/// Debian packages that only the bench around the whole machine needs.
+const HW_TEST_PACKAGES: &[&str] =
+    &["nmap", "tcpdump", "mtools", "curl", "fdisk", "iputils-ping", "zstd", "python3-venv"];
 /// Debian packages that only fuzzing needs: libFuzzer is C++.
 const FUZZ_PACKAGES: &[&str] = &["g++"];
 /// Version of cargo-deny the tests run.
@@ -72,6 +75,14 @@ pub(crate) fn image_packages() -> Result<()> {
     apt(&all)
 }
 
+/// Installs what the bench around the whole machine needs besides.
+pub(crate) fn hw_test_packages() -> Result<()> {
+    let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(IMAGE_PACKAGES);
+    all.extend(HW_TEST_PACKAGES);
+    apt(&all)
+}
+
 fn apt(wanted: &[&str]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
@@ -103,16 +114,21 @@ fn installed(package: &str) -> bool {
 
 /// A Python environment under `target/` with the tests' pinned PyPI peers; returns its interpreter.
 pub(crate) fn python(root: &Path) -> Result<PathBuf> {
-    environment(root, "requirements.txt", "peers-venv")
+    environment(root, "appliance/e2e/peers/requirements.txt", "peers-venv")
 }
 
 /// The same with those of the benchmarks.
 pub(crate) fn bench_python(root: &Path) -> Result<PathBuf> {
-    environment(root, "requirements-bench.txt", "bench-venv")
+    environment(root, "appliance/e2e/peers/requirements-bench.txt", "bench-venv")
+}
+
+/// The same with those of the bench around the whole machine.
+pub(crate) fn hw_test_python(root: &Path) -> Result<PathBuf> {
+    environment(root, "hw-tests/requirements.txt", "hw-venv")
 }
 
 fn environment(root: &Path, requirements: &str, name: &str) -> Result<PathBuf> {
-    let requirements = root.join("appliance/e2e/peers").join(requirements);
+    let requirements = root.join(requirements);
     let wanted = std::fs::read_to_string(&requirements)?;
     let venv = root.join("target").join(name);
     let python = venv.join("bin/python");

@@ -1,4 +1,4 @@
-//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | image | campaign | deidentify | explain | template |
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | image | hw-test | campaign | deidentify | explain | template |
 //! templates`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
@@ -96,6 +96,8 @@ enum Verb {
     Build,
     /// Build the box's image: verified root, signed kernel, A/B slots (root; Debian 13 packages).
     Image(image::Options),
+    /// Boot the image under QEMU, with a DICOM scanner on one side and the real hub on the other, and attack it.
+    HwTest(image::HwTestOptions),
     /// Run the long end-to-end campaigns (kill -9, memory, attacks, the second look) at full size.
     Campaign {
         /// Which: kill, memory, ocr, or all.
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
         Verb::Check { root: other } => check::check(&other.unwrap_or(root)),
         Verb::Build => install::packages().and_then(|()| build::binaries(&root).map(|_| ())),
         Verb::Image(options) => image::image(&root, &options).map(|_| ()),
+        Verb::HwTest(options) => image::hw_test(&root, options),
         Verb::Campaign { which } => test::campaign(&root, &which),
     };
     match result {
