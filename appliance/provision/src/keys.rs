@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -97,7 +97,7 @@ fn open_and_seal(
         .context("cannot run systemd-creds")?;
     // Overwritten before it is unlinked: cheap, and right where the file system is not a tmpfs.
     let length = fs::metadata(&plain)?.len();
-    let mut over = fs::OpenOptions::new().write(true).custom_flags(0).open(&plain)?;
+    let mut over = fs::OpenOptions::new().write(true).open(&plain)?;
     std::io::copy(&mut std::io::Read::take(std::io::repeat(0), length), &mut over)?;
     ensure!(sealed.success(), "{name}: systemd-creds: {sealed}");
     Ok(())
