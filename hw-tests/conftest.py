@@ -80,10 +80,26 @@ def personalised(image, hub, binaries, work):
     return machine
 
 
+@pytest.fixture(scope="session")
+def running(personalised, hub, scanner, work):
+    """A box that runs, enrolled, its first study at the hub: for tests that leave it as they find it. Says how long that took."""
+    machine = personalised.clone(work / "running")
+    objects = scanner.objects(3)
+    machine.power_on()
+    try:
+        machine.split = machine.first_study(hub, scanner, objects)
+        yield machine
+    finally:
+        (work / "running.log").write_text(machine.log())
+        machine.power_cut()
+
+
 @pytest.fixture
 def box(personalised, tmp_path_factory, work, request):
     """A copy of the personalised box, powered off."""
     machine = personalised.clone(work / request.node.name)
     yield machine
+    # What a failure is understood by.
+    (work / f"{request.node.name}.log").write_text(machine.log() if machine.serial.exists() else "")
     machine.power_cut()
     shutil.rmtree(machine.home, ignore_errors=True)

@@ -15,9 +15,7 @@ def open_ports(side: str, *options: str) -> set[str]:
     return {f"{kind}/{port}" for port, state, kind in re.findall(r"(\d+)/([a-z|]+)/(tcp|udp)/", said) if state == "open"}
 
 
-def test_ports_of_both_sides(box, hub, scanner):
-    box.power_on()
-    scanner.send_when_it_listens(scanner.objects(1), 240)
+def test_ports_of_both_sides(running):
     assert open_ports("scanner", "-sS", "-p-") == {"tcp/104", "tcp/11112"}
     assert open_ports("wan", "-sS", "-p-") == set()
     for side in ("scanner", "wan"):

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Builds the image: build.sh TOOLS WORK VERSION
+# Builds the image: build.sh TOOLS WORK VERSION [LIST]
 #   TOOLS    a directory for the build's own Debian 13 (made if it is not there; needs root)
 #   WORK     where keys/ (test keys, made if missing), stage/ (what `cargo xtask image` puts into the root) and out/ are
 #   VERSION  version of the image
+#   LIST     further executables (executables.bench), for an image that is never shipped
 # mkosi runs inside TOOLS, in mount namespaces of its own, so the machine it runs on needs debootstrap only.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-tools=$1 work=$2 version=$3
+tools=$1 work=$2 version=$3 further=${4:-}
 tools_packages="mkosi systemd-ukify systemd-repart systemd-boot-efi sbsigntool squashfs-tools mtools dosfstools e2fsprogs cpio zstd
     xz-utils kmod openssl python3-pefile cryptsetup-bin binutils
     qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools"
@@ -64,7 +65,7 @@ inside() {
         exec "$@"' inside "$@"
 }
 
-inside env -u CARGO mkosi --force --image-version "$version" \
+inside env -u CARGO mkosi --force --environment "FURTHER=$further" --image-version "$version" \
     --secure-boot-key /gift/work/keys/boot.key --secure-boot-certificate /gift/work/keys/boot.crt \
     --sign-expected-pcr-key /gift/work/keys/boot.key --sign-expected-pcr-certificate /gift/work/keys/boot.crt \
     --sandbox-tree /gift/work/sandbox --extra-tree /gift/work/stage \

@@ -1,11 +1,11 @@
 #!/bin/bash
-# keep-listed.sh LIST: removes from $BUILDROOT every executable that LIST does not name, then what leads nowhere, and checks
+# keep-listed.sh LIST...: removes from $BUILDROOT every executable that no LIST names, then what leads nowhere, and checks
 # what is left. Runs on the machine that builds, after the packages are in.
 set -euo pipefail
-list=$1 root=$BUILDROOT
+root=$BUILDROOT
 cd "$root"
 wanted=$(mktemp)
-grep -v '^#' "$list" | sort >"$wanted"
+cat "$@" | grep -v '^#' | sort >"$wanted"
 
 executables() {
     # Programs and scripts: whatever may be executed, wherever it is; libraries and kernel modules are loaded, not executed.
@@ -28,5 +28,5 @@ find . -xdev \( -path ./work -o -path ./proc -o -path ./sys -o -path ./dev \) -p
     *) [ -e "$link" ] || rm "$link" ;;
     esac
 done
-executables | diff "$wanted" - >&2 || { echo "executables are not those of $list" >&2; exit 1; }
+executables | diff "$wanted" - >&2 || { echo "executables are not those of $*" >&2; exit 1; }
 ! find . -xdev -path ./work -prune -o -type f -perm /6000 -print | grep . || { echo "set-ID files are left" >&2; exit 1; }

@@ -18,7 +18,7 @@ class Factory:
         self.site_key = home / "site-key"
         if not self.site_key.exists():
             self.keys("make", str(self.site_key))
-        self.identifier = self.keys("id", str(self.site_key)).split()[0]
+        self.identifier = self.keys("id", str(self.site_key)).split()[1]
 
     def keys(self, *words: str) -> str:
         done = subprocess.run([self.program, *words], capture_output=True, text=True)
@@ -43,6 +43,12 @@ class Factory:
         )
         for name in ("receiver", "deid"):
             (texts / f"{name}.toml").write_text((self.samples / f"{name}.toml").read_text())
+        # The keyboard's LEDs stand in for the box's: the kernel drives them alike, and they can be seen from outside (bench/leds.py).
+        health = (self.samples / "health.toml").read_text()
+        for led, name in machine.LEDS.items():
+            assert f'# {led} = "{led}"' in health
+            health = health.replace(f'# {led} = "{led}"', f'{led} = "{name}"')
+        (texts / "health.toml").write_text(health)
         uplink = (self.samples / "uplink.toml").read_text()
         before = '# hub-address = "192.0.2.1"'
         assert before in uplink

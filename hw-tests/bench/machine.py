@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from . import network
+from .agent import Agent
 
 
 class QemuMachine:
@@ -18,6 +19,8 @@ class QemuMachine:
     """
 
     DISK_BYTES = 6 << 30
+    # A keyboard has three; the other one is not there, which the box must not mind.
+    LEDS = {"power": "input0::numlock", "uplink": "input0::capslock", "attention": "input0::scrolllock"}
     PORTS = {"scanner": "0000:00:03.0", "wan": "0000:00:04.0"}
 
     def __init__(self, tools: Path, home: Path):
@@ -77,11 +80,12 @@ class QemuMachine:
             "-netdev", "tap,id=wan,ifname=tapwan,script=no,downscript=no",
             "-device", "e1000e,netdev=wan,romfile=,mac=52:54:00:00:00:02,addr=4",
             "-device", "i6300esb", "-action", "watchdog=reset", "-device", "virtio-rng-pci",
-            "-serial", f"file:{inner}/serial.log", "-qmp", f"unix:{inner}/qmp.sock,server,nowait",
+            "-serial", f"file:{inner}/serial.log", "-serial", f"unix:{inner}/agent.sock,server=on,wait=off",
+            "-vnc", f"unix:{inner}/vnc.sock", "-qmp", f"unix:{inner}/qmp.sock,server,nowait",
         ]  # fmt: skip
         with (self.home / "qemu.log").open("ab") as log:
             self.process = subprocess.Popen(
-                network.inside(network.SWITCH, "unshare", "--mount", "bash", "-ec", script, "machine", *arguments),
+                network.inside(network.SWITCH, "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "bash", "-ec", script, "machine", *arguments),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.started = time.monotonic()
@@ -110,6 +114,28 @@ class QemuMachine:
             if time.monotonic() > until:
                 raise AssertionError(f"not said in {seconds} s: {pattern}\n{self.log()[-6000:]}")
             time.sleep(0.5)
+
+    @property
+    def agent(self) -> Agent:
+        return Agent(self.home / "agent.sock")
+
+    def first_study(self, hub, scanner, objects) -> dict[str, float]:
+        """From power-on to the study at the hub: seconds at which each part was done."""
+        before = len(hub.instances())
+        split = {}
+        for name, pattern in {
+            "firmware and boot loader done": r"\[ +[0-9.]+\]",
+            "state unlocked": r"identity of this box",
+            "provisioned": r"site-key sealed to this machine",
+            "receiver listens": r"gift-receiver\[\d+\]: listening",
+        }.items():
+            self.expect(pattern, 240)
+            split[name] = self.seconds()
+        scanner.send_when_it_listens(objects, 120)
+        split["images accepted"] = self.seconds()
+        hub.wait_for_instances(before + len(objects), 120)
+        split["study at the hub"] = self.seconds()
+        return split
 
     def seconds(self) -> float:
         """Since power-on."""

@@ -23,7 +23,7 @@ class Scanner:
 
     def send(self, objects: list[Path], timeout: int = 30) -> subprocess.CompletedProcess:
         """C-STORE of all of them in one association; success is every one of them answered 0000H."""
-        words = ["storescu", "-R", "--timeout", str(timeout), "-ta", str(timeout), "-td", str(timeout), "+ha", "-v",
+        words = ["storescu", "-R", "--timeout", str(timeout), "-ta", str(timeout), "-td", str(timeout), "-v",
                  "-aec", CALLED, "-aet", CALLING, network.SIDES["scanner"][3], "11112", *map(str, objects)]  # fmt: skip
         return subprocess.run(network.inside("scanner", *words), capture_output=True, text=True)
 

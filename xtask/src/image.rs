@@ -2,6 +2,7 @@
 //! `cargo xtask hw-test`, which boots it.
 
 use std::{
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -29,6 +30,9 @@ pub(crate) struct Options {
     /// Public keys of those who may sign a box's provisioning, one a line. Without it a test key is made.
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    /// An image for the test bench: the same, and a way in (hw-tests/agent). Never shipped.
+    #[arg(long)]
+    bench: bool,
 }
 
 /// Builds the image; the directory it is in.
@@ -37,10 +41,14 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
         bail!("building the image needs root (mount namespaces, a Debian root of its own)");
     }
     install::image_packages()?;
+    let mut programs = PROGRAMS.to_vec();
+    if options.bench {
+        programs.push("gift-bench");
+    }
     let binaries = match &options.binaries {
         Some(directory) => directory.clone(),
         None => {
-            for program in PROGRAMS {
+            for program in &programs {
                 run(cargo(root).args(["build", "--quiet", "--release", "-p", program, "--bins"]))?;
             }
             build::target(root).join("release")
@@ -55,7 +63,7 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     for directory in ["usr/bin", "usr/share/gift/trust", "usr/share/gift/defaults", "etc/gift"] {
         fs::create_dir_all(stage.join(directory))?;
     }
-    for program in PROGRAMS {
+    for program in &programs {
         let (from, to) = (binaries.join(program), stage.join("usr/bin").join(program));
         run(Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(from))?;
     }
@@ -67,6 +75,9 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     // Bound over by what the provisioning says (gift-uplink.service).
     fs::write(stage.join("etc/resolv.conf"), "")?;
     fs::write(share.join("trust/provisioning.pub"), trust(&binaries, &work, options.trust.as_deref())?)?;
+    if options.bench {
+        stage_bench(root, &stage)?;
+    }
     // Everybody may read what is in the image; owners and modes of directories come from tmpfiles.d.
     run(Command::new("chmod").arg("-R").arg("u=rwX,go=rX").arg(&stage))?;
 
@@ -74,10 +85,33 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
         .arg(root.join("image-build/build.sh"))
         .arg(work.join("tools"))
         .arg(&work)
-        .arg(&options.image_version))?;
+        .arg(&options.image_version)
+        .arg(if options.bench { "executables.bench" } else { "" }))?;
     let out = work.join("out");
     println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
     Ok(out)
+}
+
+/// The bench's way in, and for each daemon a unit that is the daemon's own but for the program, which tries what is forbidden.
+fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
+    let units = stage.join("usr/lib/systemd/system");
+    run(Command::new("cp").arg("-R").arg(root.join("hw-tests/agent/dist/.")).arg(stage))?;
+    for name in ["receiver", "deid", "uplink", "health"] {
+        let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
+        let mut probe = String::new();
+        for line in unit.lines().take_while(|line| *line != "[Install]") {
+            let (key, value) = line.split_once('=').unwrap_or((line, ""));
+            match key {
+                "Type" => probe.push_str("Type=oneshot\nStandardOutput=truncate:/run/probe.json\n"),
+                "ExecStart" => _ = writeln!(probe, "ExecStart=/usr/bin/gift-bench probe {name}"),
+                "ExecPaths" => _ = writeln!(probe, "ExecPaths=/usr/bin/gift-bench {value}"),
+                "Restart" | "RestartSec" | "WatchdogSec" | "NotifyAccess" | "Sockets" => {}
+                _ => _ = writeln!(probe, "{line}"),
+            }
+        }
+        fs::write(units.join(format!("bench-probe-{name}.service")), probe)?;
+    }
+    Ok(())
 }
 
 #[derive(Args, Debug)]
@@ -95,12 +129,12 @@ pub(crate) fn hw_test(root: &Path, options: HwTestOptions) -> Result<()> {
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys"] {
+    for program in ["gift-provision", "gift-keys", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     if !options.keep_image {
         let image_version = env!("CARGO_PKG_VERSION").to_owned();
-        image(root, &Options { image_version, binaries: Some(binaries.clone()), trust: None })?;
+        image(root, &Options { image_version, binaries: Some(binaries.clone()), trust: None, bench: true })?;
     }
     run(Command::new(python)
         .current_dir(root.join("hw-tests"))

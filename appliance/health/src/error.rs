@@ -17,6 +17,9 @@ pub(crate) enum HealthError {
     /// A pattern must say `lit`, or `on-ms` and `off-ms`, and not both.
     #[error("pattern {0:?} must have either `lit` or both `on-ms` and `off-ms`")]
     PatternForm(String),
+    /// The kernel plays what is left when nobody writes any more, once: it cannot blink for ever.
+    #[error("a lapsed LED is lit or dark: pattern {0:?} blinks")]
+    LapsedBlinks(String),
     /// An LED name that is no plain name.
     #[error("LED name {0:?} is not a plain name")]
     LedName(String),

@@ -1,12 +1,14 @@
 //! Drives the LEDs: `/sys/class/leds/<name>/` or a directory of plain files.
 //!
-//! [`LedPanel::show`] is called with every verdict and writes only what differs from what the LED shows *now*, so it repairs
-//! an LED that someone else set, and a blink is not restarted every second.
+//! [`LedPanel::show`] is called with every verdict. In the kernel's LED class it writes what is to be shown for the next seconds
+//! and then what an unattended LED shows (`[lapsed]` in `leds.toml`): *ready* lapses by itself when this process is dead, stopped or
+//! stuck. Phases are those of one clock, so a blink goes on where it was however often it is refreshed.
 
 use std::{
     collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use gift_status::Leds;
@@ -25,6 +27,8 @@ pub(crate) struct LedPanel {
     /// Power, scanner, uplink, attention.
     paths: [PathBuf; 4],
     patterns: Patterns,
+    /// The clock of all phases.
+    began: Instant,
     failing: BTreeSet<PathBuf>,
     failures_total: u64,
 }
@@ -40,6 +44,7 @@ impl LedPanel {
             kind: settings.kind,
             paths: names.map(|name| settings.directory.join(name)),
             patterns: Patterns::load(&settings.patterns)?,
+            began: Instant::now(),
             failing: BTreeSet::new(),
             failures_total: 0,
         })
@@ -63,9 +68,11 @@ impl LedPanel {
     }
 
     fn set_all(&mut self, shown: &[Shown; 4]) {
-        for (path, shown) in self.paths.iter().zip(shown) {
+        let lapsed = self.patterns.lapsed();
+        let at_ms = self.began.elapsed().as_millis();
+        for ((path, shown), lit) in self.paths.iter().zip(shown).zip(lapsed.lit) {
             let set = match self.kind {
-                LedKind::Sysfs => set_sysfs(path, shown.light),
+                LedKind::Sysfs => set_sysfs(path, &phases(shown.light, at_ms, lapsed.after_ms, lit)),
                 LedKind::Plain => set_plain(path, shown),
             };
             match set {
@@ -81,28 +88,53 @@ impl LedPanel {
     }
 }
 
-/// Sets an LED of the kernel's LED class (Documentation/leds/leds-class.rst). The trigger `timer` makes `delay_on` and
-/// `delay_off` appear; udev gives them to this process a moment later, so a first failure there heals with the next call.
-fn set_sysfs(led: &Path, light: Light) -> io::Result<()> {
-    let (trigger, values) = match light {
-        Light::Off => ("none", vec![("brightness", "0".to_owned())]),
-        Light::On => ("none", vec![("brightness", read(&led.join("max_brightness"))?)]),
+/// What an LED shows from `at_ms` of the panel's clock on: (lit, ms), for `lapse_ms` in all, and then `lapsed`, which stays.
+fn phases(light: Light, at_ms: u128, lapse_ms: u32, lapsed: bool) -> Vec<(bool, u32)> {
+    let mut phases = Vec::new();
+    match light {
+        Light::Off => phases.push((false, lapse_ms)),
+        Light::On => phases.push((true, lapse_ms)),
         Light::Blink { on_ms, off_ms } => {
-            ("timer", vec![("delay_on", on_ms.to_string()), ("delay_off", off_ms.to_string())])
+            // Below a period, which is two u32.
+            let mut into = u64::try_from(at_ms % (u128::from(on_ms) + u128::from(off_ms))).unwrap_or(0);
+            let mut left = lapse_ms;
+            for (lit, ms) in [(true, on_ms), (false, off_ms)].into_iter().cycle() {
+                let rest = u32::try_from(u64::from(ms).saturating_sub(into)).unwrap_or(0).min(left);
+                into = into.saturating_sub(u64::from(ms));
+                if rest > 0 {
+                    phases.push((lit, rest));
+                }
+                left -= rest;
+                if left == 0 {
+                    break;
+                }
+            }
         }
-    };
+    }
+    phases.push((lapsed, 100));
+    phases
+}
+
+/// Sets an LED of the kernel's LED class by its trigger `pattern` (Documentation/ABI/testing/sysfs-class-led-trigger-pattern): pairs of
+/// brightness and ms, a step being the same brightness for a time and for none; played once. The trigger's files appear when it is
+/// chosen, and udev gives them to this process a moment later, so a first failure there heals with the next call.
+fn set_sysfs(led: &Path, phases: &[(bool, u32)]) -> io::Result<()> {
     // `trigger` lists all triggers, the active one in brackets.
-    let active = format!("[{trigger}]");
-    if !read(&led.join("trigger"))?.split_whitespace().any(|word| word == active) {
-        fs::write(led.join("trigger"), trigger)?;
+    if !read(&led.join("trigger"))?.split_whitespace().any(|word| word == "[pattern]") {
+        fs::write(led.join("trigger"), "pattern")?;
     }
-    for (name, value) in values {
-        let path = led.join(name);
-        if read(&path)? != value {
-            fs::write(path, value)?;
-        }
+    if read(&led.join("repeat"))? != "1" {
+        fs::write(led.join("repeat"), "1")?;
     }
-    Ok(())
+    let full = read(&led.join("max_brightness"))?;
+    let steps: Vec<String> = phases
+        .iter()
+        .map(|(lit, ms)| {
+            let brightness = if *lit { &full } else { "0" };
+            format!("{brightness} {ms} {brightness} 0")
+        })
+        .collect();
+    fs::write(led.join("pattern"), steps.join(" "))
 }
 
 fn read(path: &Path) -> io::Result<String> {
@@ -161,33 +193,49 @@ mod tests {
         assert_eq!(panel.failures_total(), 0);
     }
 
-    /// Files as the LED class shows them; the kernel's own behaviour is for the virtual machine tests.
+    /// Files as the LED class shows them; the kernel's own behaviour is for the machine tests (hw-tests/test_leds.py).
     #[test]
-    fn sysfs_files_get_trigger_times_and_full_brightness_and_are_repaired() {
+    fn sysfs_files_get_a_pattern_that_lapses() {
         let root = tempfile::tempdir().unwrap();
         let led = |name: &str, file: &str| root.path().join(name).join(file);
         for name in ["power", "scanner", "uplink"] {
             fs::create_dir(root.path().join(name)).unwrap();
-            for (file, text) in [
-                ("trigger", "none [mmc0] timer\n"),
-                ("brightness", "0\n"),
-                ("max_brightness", "31\n"),
-                ("delay_on", "500\n"),
-                ("delay_off", "500\n"),
-            ] {
+            for (file, text) in [("trigger", "none [mmc0] pattern\n"), ("max_brightness", "31\n"), ("repeat", "-1\n")] {
                 fs::write(led(name, file), text).unwrap();
             }
         }
         let mut panel = panel(root.path(), LedKind::Sysfs);
         panel.show(Leds { power: PowerLed::Fault, ..GOOD });
         let text = |name: &str, file: &str| fs::read_to_string(led(name, file)).unwrap();
-        assert_eq!((text("power", "trigger"), text("power", "delay_on")), ("timer".into(), "125".into()));
-        assert_eq!((text("scanner", "trigger"), text("scanner", "brightness")), ("none".into(), "31".into()));
+        assert_eq!((text("power", "trigger"), text("power", "repeat")), ("pattern".into(), "1".into()));
+        assert_eq!(text("scanner", "pattern"), "31 8000 31 0 0 100 0 0");
+        assert!(text("power", "pattern").starts_with("31 1"), "the rest of the first 125 ms");
         assert_eq!(panel.failures_total(), 1, "the missing attention LED is counted and stops nothing");
+    }
 
-        fs::write(led("scanner", "trigger"), "[none] timer").unwrap();
-        fs::write(led("scanner", "brightness"), "0").unwrap();
-        panel.show(GOOD);
-        assert_eq!((text("scanner", "trigger"), text("scanner", "brightness")), ("[none] timer".into(), "31".into()));
+    #[test]
+    fn a_blink_goes_on_where_it_was_and_ends_with_the_lapsed_light() {
+        let blink = Light::Blink { on_ms: 80, off_ms: 2920 };
+        for at_ms in [0, 1, 79, 80, 81, 2_999, 3_000, 1_000_000_000_079] {
+            let phases = phases(blink, at_ms, 8_000, true);
+            assert_eq!(phases.last(), Some(&(true, 100)));
+            let shown = &phases[..phases.len() - 1];
+            assert_eq!(shown.iter().map(|(_, ms)| *ms).sum::<u32>(), 8_000);
+            let mut now = at_ms;
+            for (lit, ms) in shown {
+                for tick in [now, now + u128::from(*ms) - 1] {
+                    assert_eq!(*lit, tick % 3_000 < 80, "at {tick} of {at_ms}");
+                }
+                now += u128::from(*ms);
+            }
+        }
+        assert_eq!(super::phases(Light::Off, 7, 8_000, true), [(false, 8_000), (true, 100)]);
+    }
+
+    /// The kernel takes one page.
+    #[test]
+    fn the_longest_pattern_fits_a_page() {
+        let phases = phases(Light::Blink { on_ms: 50, off_ms: 50 }, 1, 9_000, false);
+        assert!(phases.len() * "255 50 255 0 ".len() < 4096, "{}", phases.len());
     }
 }

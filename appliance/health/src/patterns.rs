@@ -41,6 +41,7 @@ pub(crate) struct Shown {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Fragment {
     patterns: BTreeMap<String, PatternFragment>,
+    lapsed: LapsedFragment,
     power: Power,
     scanner: Scanner,
     uplink: Uplink,
@@ -53,6 +54,25 @@ struct PatternFragment {
     lit: Option<bool>,
     on_ms: Option<u32>,
     off_ms: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct LapsedFragment {
+    after_ms: u32,
+    power: String,
+    scanner: String,
+    uplink: String,
+    attention: String,
+}
+
+/// What the LEDs fall back to when nobody refreshes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lapsed {
+    /// After so long, ms.
+    pub(crate) after_ms: u32,
+    /// Whether power, scanner, uplink, attention are lit then.
+    pub(crate) lit: [bool; 4],
 }
 
 /// A table of `leds.toml` for one LED: a field for each word, and the word that a value of the enum stands for.
@@ -85,8 +105,14 @@ table!(Attention, AttentionLed { None none => "none", Look look => "look", Call 
 #[derive(Debug)]
 pub(crate) struct Patterns {
     lights: BTreeMap<String, Light>,
+    lapsed: Lapsed,
     tables: Fragment,
 }
+
+/// Shortest phase of a blink, ms: the kernel takes one page of phases, and the eye no shorter ones.
+const SHORTEST_MS: u32 = 50;
+/// When LEDs may lapse, ms: not between two judgements, and within the 10 s in which a dead process has to show.
+const LAPSE_MS: std::ops::RangeInclusive<u32> = 3_000..=9_000;
 
 impl Patterns {
     /// Reads and checks `leds.toml`.
@@ -103,7 +129,7 @@ impl Patterns {
             let light = match (pattern.lit, pattern.on_ms, pattern.off_ms) {
                 (Some(false), None, None) => Light::Off,
                 (Some(true), None, None) => Light::On,
-                (None, Some(on_ms @ 1..), Some(off_ms @ 1..)) => Light::Blink { on_ms, off_ms },
+                (None, Some(on_ms @ SHORTEST_MS..), Some(off_ms @ SHORTEST_MS..)) => Light::Blink { on_ms, off_ms },
                 _ => return Err(HealthError::PatternForm(name.clone())),
             };
             lights.insert(name.clone(), light);
@@ -114,7 +140,25 @@ impl Patterns {
                 return Err(HealthError::UnknownPattern(name.clone()));
             }
         }
-        Ok(Self { lights, tables })
+        let LapsedFragment { after_ms, power, scanner, uplink, attention } = &tables.lapsed;
+        if !LAPSE_MS.contains(after_ms) {
+            return Err(HealthError::Range("after-ms of lapsed LEDs"));
+        }
+        let mut lit = [false; 4];
+        for (lit, name) in lit.iter_mut().zip([power, scanner, uplink, attention]) {
+            *lit = match lights.get(name) {
+                Some(Light::Off) => false,
+                Some(Light::On) => true,
+                Some(Light::Blink { .. }) => return Err(HealthError::LapsedBlinks(name.clone())),
+                None => return Err(HealthError::UnknownPattern(name.clone())),
+            };
+        }
+        Ok(Self { lights, lapsed: Lapsed { after_ms: *after_ms, lit }, tables })
+    }
+
+    /// What the LEDs fall back to when nobody refreshes them.
+    pub(crate) fn lapsed(&self) -> Lapsed {
+        self.lapsed
     }
 
     /// What the four LEDs show: power, scanner, uplink, attention.
@@ -160,6 +204,8 @@ pub(crate) mod tests {
             ("fault = \"fast\"", "fault = \"fast\"\nparty = \"fast\""),
             ("{ lit = false }", "{ lit = false, on-ms = 5 }"),
             ("{ on-ms = 125, off-ms = 125 }", "{ on-ms = 125, off-ms = 0 }"),
+            ("after-ms = 8000", "after-ms = 10_000"),
+            ("attention = \"steady\"", "attention = \"fast\""),
         ] {
             assert!(SHIPPED.contains(old), "{old}");
             assert!(parse(&SHIPPED.replacen(old, new, 1)).is_err(), "{new}");

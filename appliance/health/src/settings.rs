@@ -84,7 +84,7 @@ pub(crate) struct Leds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum LedKind {
-    /// The kernel's LED class (`trigger`, `brightness`, `delay_on`, `delay_off`).
+    /// The kernel's LED class by its trigger `pattern`.
     Sysfs,
     /// One plain file per LED, with the pattern's word.
     Plain,

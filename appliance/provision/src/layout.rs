@@ -85,6 +85,7 @@ fn beginning(partition: &Path) -> Result<Vec<u8>> {
 }
 
 fn networks(arguments: &Arguments, network: &Network) -> Result<()> {
+    directory(&arguments.run.join("network"), 0o755)?;
     let mut names = String::new();
     for (name, side) in network.sides() {
         let device = ports::device_at(&arguments.devices, &side.port, PATIENCE)
@@ -101,7 +102,10 @@ fn networks(arguments: &Arguments, network: &Network) -> Result<()> {
 }
 
 fn directory(path: &Path, mode: u32) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(mode).create(path).with_context(|| path.display().to_string())
+    let name = || path.display().to_string();
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).with_context(name)?;
+    // As for files: the mask of the unit is stricter.
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).with_context(name)
 }
 
 /// Writes a file of the run directory, readable by its owner from the first byte.

@@ -1,0 +1,358 @@
+//! Tries what a unit must not do. Prints one JSON object a line: what was tried, and `errno`, or null where it *worked*.
+
+use std::{
+    ffi::CString,
+    fs::{self, File, OpenOptions},
+    io,
+    net::{TcpStream, UdpSocket},
+    os::unix::net::{UnixDatagram, UnixStream},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::Result;
+use nix::{
+    libc,
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+    sys::ptrace,
+    unistd::Pid,
+};
+use serde_json::json;
+
+/// What a unit may see of the state and of `/run/gift`: its own houses and drops (dist/README.md).
+fn allowed(unit: &str) -> &'static [&'static str] {
+    match unit {
+        "receiver" => &["intake", "intake/staging", "run:status/receiver"],
+        "deid" => &[
+            "intake",
+            "intake/inbox",
+            "deid",
+            "release",
+            "release/staging-deid",
+            "policy",
+            "policy/inbox",
+            "run:status/deid",
+        ],
+        "uplink" => &["release", "release/outbox", "uplink", "policy", "policy/staging", "run:status/uplink"],
+        "health" => &[
+            "release",
+            "release/staging-health",
+            "run:status/receiver",
+            "run:status/deid",
+            "run:status/uplink",
+            "run:status/health",
+        ],
+        _ => &[],
+    }
+}
+
+const HOUSES: &[&str] = &[
+    "provision",
+    "intake/staging",
+    "intake/inbox",
+    "deid",
+    "release/staging-deid",
+    "release/staging-health",
+    "release/outbox",
+    "policy/staging",
+    "policy/inbox",
+    "uplink",
+    "run:status/receiver",
+    "run:status/deid",
+    "run:status/uplink",
+    "run:status/health",
+];
+
+fn tried(what: impl Into<String>, result: io::Result<()>) {
+    let error = result.err();
+    let said = error.as_ref().map(ToString::to_string);
+    let errno = error.map(|error| error.raw_os_error().unwrap_or(-1));
+    println!("{}", json!({ "tried": what.into(), "errno": errno, "said": said }));
+}
+
+fn syscall(number: libc::c_long, arguments: [libc::c_long; 4]) -> io::Result<()> {
+    // SAFETY: every call below passes either plain numbers or addresses of buffers that outlive it; all are meant to fail.
+    let [a, b, c, d] = arguments;
+    if unsafe { libc::syscall(number, a, b, c, d) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn socket(domain: i32, kind: i32, protocol: i32) -> io::Result<()> {
+    syscall(libc::SYS_socket, [domain.into(), kind.into(), protocol.into(), 0])
+}
+
+/// Tries everything.
+pub(crate) fn probe(unit: &str) -> Result<()> {
+    directories(unit);
+    connections(unit);
+    programs()?;
+    processes();
+    privileges();
+    devices();
+    sockets();
+    Ok(())
+}
+
+fn directories(unit: &str) {
+    for house in HOUSES.iter().filter(|house| !allowed(unit).contains(house)) {
+        let path = match house.strip_prefix("run:") {
+            Some(rest) => format!("/run/gift/{rest}"),
+            None => format!("/var/lib/gift/{house}"),
+        };
+        tried(format!("list {path}"), fs::read_dir(&path).map(drop));
+        // A drop's writer may post into its inbox, and that is all it may do there.
+        let posts = matches!(
+            (unit, *house),
+            ("receiver", "intake/inbox") | ("deid" | "health", "release/outbox") | ("uplink", "policy/inbox")
+        );
+        if !posts {
+            tried(format!("write into {path}"), File::create(Path::new(&path).join("probe")).map(drop));
+        }
+    }
+    for path in [
+        "/etc/credstore.encrypted",
+        "/run/credstore.encrypted",
+        "/run/gift/settings",
+        "/run/gift/network",
+        "/run/systemd/private",
+        "/run/credentials",
+        "/var/log/journal",
+        "/var/lib/systemd",
+        "/root",
+        "/boot",
+        "/efi",
+    ] {
+        let opened = fs::read_dir(path).and_then(|mut entries| match entries.next() {
+            None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
+            Some(_) => Ok(()),
+        });
+        // Its own credential is in a directory of its own.
+        if !(path == "/run/credentials" && unit == "deid") {
+            tried(format!("anything in {path}"), opened);
+        }
+    }
+    for (name, own) in [
+        ("receiver.toml", "receiver"),
+        ("deid.toml", "deid"),
+        ("uplink.toml", "uplink"),
+        ("health.toml", "health"),
+        ("enrolment-token", "uplink"),
+        ("hub-roots.pem", "uplink"),
+    ] {
+        if unit != own {
+            tried(format!("read /etc/gift/{name}"), File::open(Path::new("/etc/gift").join(name)).map(drop));
+        }
+    }
+    // Planted by the bench in the host's own.
+    for path in ["/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"] {
+        tried(format!("read {path}"), File::open(path).map(drop));
+    }
+    for path in [
+        "/usr/bin/probe",
+        "/etc/probe",
+        "/run/probe",
+        "/sys/class/leds/input0::numlock/brightness",
+        "/proc/sys/kernel/core_pattern",
+    ] {
+        if !(path.contains("leds") && unit == "health") {
+            tried(
+                format!("write {path}"),
+                OpenOptions::new().write(true).create(!path.starts_with("/sys")).open(path).map(drop),
+            );
+        }
+    }
+}
+
+fn connections(unit: &str) {
+    let soon = Duration::from_secs(3);
+    for address in [
+        "192.0.2.10:104",
+        "192.0.2.10:11112",
+        "198.51.100.1:443",
+        "198.51.100.1:8444",
+        "198.51.100.1:22",
+        "127.0.0.1:11112",
+    ] {
+        // What it is for.
+        if !(unit == "uplink" && address == "198.51.100.1:443") {
+            let address = address.parse().map_err(io::Error::other);
+            tried(
+                format!("connect to {address:?}"),
+                address.and_then(|address| TcpStream::connect_timeout(&address, soon)).map(drop),
+            );
+        }
+    }
+    for address in ["192.0.2.10:9999", "198.51.100.1:9999", "198.51.100.1:123"] {
+        let sent = UdpSocket::bind("0.0.0.0:0").and_then(|socket| socket.send_to(b"probe", address)).map(drop);
+        tried(format!("datagram to {address}"), sent);
+    }
+    tried("raw socket", socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP));
+    tried("packet socket", socket(libc::AF_PACKET, libc::SOCK_RAW, 0));
+    tried("netlink socket", socket(libc::AF_NETLINK, libc::SOCK_RAW, 0));
+    tried("vsock socket", socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0));
+    tried("alg socket", socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0));
+    if unit != "uplink" {
+        tried("internet socket", socket(libc::AF_INET, libc::SOCK_STREAM, 0));
+        tried("IPv6 socket", socket(libc::AF_INET6, libc::SOCK_STREAM, 0));
+    }
+    for side in ["scanner", "wan"] {
+        tried(format!("open /run/netns/{side}"), File::open(format!("/run/netns/{side}")).map(drop));
+    }
+}
+
+fn programs() -> Result<()> {
+    let own = fs::read("/proc/self/exe").or_else(|_| fs::read("/usr/bin/gift-bench"))?;
+    for directory in ["/tmp", "/var/tmp", "/dev/shm"] {
+        let path = Path::new(directory).join("copy");
+        let started = fs::write(&path, &own)
+            .and_then(|()| fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)))
+            .and_then(|()| Command::new(&path).arg("x").status().map(drop));
+        tried(format!("execute a copy in {directory}"), started);
+    }
+    for program in [
+        "/usr/bin/systemctl",
+        "/usr/sbin/nft",
+        "/usr/bin/ip",
+        "/usr/bin/mount",
+        "/usr/bin/systemd-creds",
+        "/usr/bin/gift-provision",
+        "/usr/bin/gift-keys",
+    ] {
+        tried(format!("execute {program}"), Command::new(program).arg("--version").output().map(drop));
+    }
+    // Memory that is written and then executed.
+    // SAFETY: a mapping of its own, never executed.
+    let page = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            4096,
+            libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    tried(
+        "map writable and executable memory",
+        if page == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) },
+    );
+    Ok(())
+}
+
+fn processes() {
+    let own = std::process::id().to_string();
+    let others: Vec<String> = fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.parse::<u32>().is_ok() && *name != own)
+        .collect();
+    let none = if others.is_empty() { Err(io::Error::from_raw_os_error(libc::ENOENT)) } else { Ok(()) };
+    tried(format!("see other processes {others:?}"), none);
+    for number in (1..3000).filter(|number| number.to_string() != own) {
+        if ptrace::attach(Pid::from_raw(number)).is_ok() {
+            tried(format!("ptrace {number}"), Ok(()));
+        }
+        if File::open(format!("/proc/{number}/mem")).is_ok() {
+            tried(format!("open the memory of {number}"), Ok(()));
+        }
+        if nix::sys::signal::kill(Pid::from_raw(number), None).is_ok() {
+            tried(format!("signal {number}"), Ok(()));
+        }
+    }
+    tried("ptrace 1", ptrace::attach(Pid::from_raw(1)).map_err(io::Error::from));
+    tried("core dumps", {
+        let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_CORE);
+        if matches!(limit, Ok((0, 0))) { Err(io::Error::from_raw_os_error(libc::EPERM)) } else { Ok(()) }
+    });
+}
+
+fn privileges() {
+    tried("mount", mount(Some("none"), "/tmp", Some("tmpfs"), MsFlags::empty(), None::<&str>).map_err(io::Error::from));
+    for (name, flag) in
+        [("user", CloneFlags::CLONE_NEWUSER), ("network", CloneFlags::CLONE_NEWNET), ("mount", CloneFlags::CLONE_NEWNS)]
+    {
+        tried(format!("new {name} namespace"), unshare(flag).map_err(io::Error::from));
+    }
+    let mut zeros = [0_u8; 256];
+    let address = zeros.as_mut_ptr() as libc::c_long;
+    for (name, number, arguments) in [
+        ("bpf", libc::SYS_bpf, [5, address, 128, 0]),
+        ("perf_event_open", libc::SYS_perf_event_open, [address, 0, -1, -1]),
+        ("userfaultfd", libc::SYS_userfaultfd, [0, 0, 0, 0]),
+        ("io_uring_setup", libc::SYS_io_uring_setup, [1, address, 0, 0]),
+        ("init_module", libc::SYS_init_module, [address, 256, address, 0]),
+        ("kexec_load", libc::SYS_kexec_load, [0, 0, address, 0]),
+        ("reboot", libc::SYS_reboot, [0xfee1_dead, 672_274_793, 0, 0]),
+        ("settimeofday", libc::SYS_settimeofday, [address, 0, 0, 0]),
+        ("sethostname", libc::SYS_sethostname, [address, 1, 0, 0]),
+        ("setuid 0", libc::SYS_setuid, [0, 0, 0, 0]),
+        ("keyctl", libc::SYS_keyctl, [0, -3, 0, 0]),
+        ("syslog", libc::SYS_syslog, [10, 0, 0, 0]),
+        ("iopl", libc::SYS_iopl, [3, 0, 0, 0]),
+        ("personality", libc::SYS_personality, [0x0040_0000, 0, 0, 0]),
+    ] {
+        tried(name, syscall(number, arguments));
+    }
+    let (local, remote) = ([address, 8_i64], [0x40_0000_i64, 8]);
+    let read = [1, local.as_ptr() as libc::c_long, 1, remote.as_ptr() as libc::c_long, 1, 0];
+    // SAFETY: both vectors and the buffer outlive the call, which writes at most 8 bytes of it.
+    let done =
+        unsafe { libc::syscall(libc::SYS_process_vm_readv, read[0], read[1], read[2], read[3], read[4], read[5]) };
+    tried("process_vm_readv", if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) });
+    tried(
+        "chroot",
+        CString::new("/tmp")
+            .map_err(io::Error::other)
+            .and_then(|path| syscall(libc::SYS_chroot, [path.as_ptr() as libc::c_long, 0, 0, 0])),
+    );
+    // The groups of drops it has no part in, and everybody else's.
+    let own: Vec<u32> = nix::unistd::getgroups().into_iter().flatten().map(nix::unistd::Gid::as_raw).collect();
+    let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+    for line in groups.lines().filter(|line| line.starts_with("gift-")) {
+        let mut fields = line.split(':');
+        let (Some(name), Some(Ok(number))) = (fields.next(), fields.nth(1).map(str::parse::<u32>)) else { continue };
+        if !own.contains(&number) && nix::unistd::getgid().as_raw() != number {
+            tried(format!("become {name}"), syscall(libc::SYS_setgid, [number.into(), 0, 0, 0]));
+        }
+    }
+}
+
+fn devices() {
+    for path in [
+        "/dev/mem",
+        "/dev/kmsg",
+        "/dev/nvme0n1",
+        "/dev/mapper/gift-state",
+        "/dev/disk/by-partlabel/gift-provision",
+        "/dev/tpm0",
+        "/dev/tpmrm0",
+        "/dev/watchdog0",
+        "/dev/ttyS0",
+        "/dev/input/event0",
+        "/dev/fuse",
+        "/dev/loop-control",
+    ] {
+        tried(format!("open {path}"), OpenOptions::new().read(true).write(true).open(path).map(drop));
+    }
+    let device = CString::new("/tmp/device").unwrap_or_default();
+    tried(
+        "make a device node",
+        syscall(libc::SYS_mknod, [device.as_ptr() as libc::c_long, (libc::S_IFCHR | 0o600).into(), 0x101, 0]),
+    );
+}
+
+fn sockets() {
+    for path in [
+        "/run/systemd/private",
+        "/run/dbus/system_bus_socket",
+        "/run/systemd/io.systemd.PCRExtend",
+        "/run/systemd/journal/io.systemd.journal",
+        "/run/udev/control",
+    ] {
+        tried(format!("connect to {path}"), UnixStream::connect(path).map(drop));
+    }
+    let other = UnixDatagram::unbound().and_then(|socket| socket.connect("/run/systemd/journal/dev-log")).map(drop);
+    tried("connect to /run/systemd/journal/dev-log", other);
+}

@@ -1,0 +1,57 @@
+"""What the LEDs say, seen from outside the machine (bench/leds.py), while things happen to the box."""
+
+import time
+
+from bench.leds import LedWatch
+
+POWER, UPLINK, ATTENTION = "numlock", "capslock", "scrolllock"
+
+
+def shows(watch: LedWatch, led: str, wanted: str, seconds: float) -> float:
+    """Waits until an LED shows a pattern; seconds it took, less the time of looking."""
+    began = time.monotonic()
+    while True:
+        found = watch.pattern(led)
+        took = time.monotonic() - began
+        if found == wanted:
+            return max(took - 6.5, 0)
+        assert took < seconds + 6.5, f"{led} shows {found}, not {wanted}, after {took:.0f} s"
+
+
+def test_leds_follow(running, hub, scanner):
+    agent, watch = running.agent, LedWatch(running.home / "vnc.sock")
+    took = {}
+    shows(watch, POWER, "steady", 60)
+    shows(watch, UPLINK, "steady", 60)
+    shows(watch, ATTENTION, "off", 60)
+
+    # The hub goes away, and comes back.
+    hub.stop()
+    took["WAN down: uplink slow"] = shows(watch, UPLINK, "slow", 90)
+    hub.start()
+    took["WAN back: uplink steady"] = shows(watch, UPLINK, "steady", 120)
+
+    # The disk fills up.
+    agent.ask(do="fill", path="/var/lib/gift/filler", leave=64 << 20)
+    took["disk full: attention"] = shows(watch, ATTENTION, "fast", 30)
+    assert scanner.send(scanner.objects(1)).returncode != 0, "no room, and yet it took an image"
+    agent.ask(do="remove", path="/var/lib/gift/filler")
+    took["room again: attention off"] = shows(watch, ATTENTION, "off", 30)
+
+    # deid is killed, and does not come back for a while.
+    agent.run("systemctl", "--no-ask-password", "stop", "gift-deid.service")
+    took["deid gone: power fast"] = shows(watch, POWER, "fast", 60)
+    agent.run("systemctl", "--no-ask-password", "start", "gift-deid.service")
+    took["deid back: power steady"] = shows(watch, POWER, "steady", 60)
+
+    # Health itself stands still: ready lapses by itself, and attention shows within 10 s.
+    agent.run("systemctl", "kill", "--signal=STOP", "gift-health.service")
+    began = time.monotonic()
+    agent.wait_until(lambda: watch.lit(ATTENTION) and not watch.lit(POWER), 15, "attention after health stopped")
+    lapse = time.monotonic() - began
+    took["health stopped: attention, ready gone"] = lapse
+    took["health restarted by its watchdog: power steady"] = shows(watch, POWER, "steady", 60)
+    shows(watch, ATTENTION, "off", 30)
+    watch.close()
+    print("\n" + "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in took.items()))
+    assert lapse <= 10

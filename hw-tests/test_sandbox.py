@@ -1,0 +1,41 @@
+"""From inside each daemon's own sandbox: everything that is forbidden is tried, and nothing works."""
+
+import json
+
+import pytest
+
+# What the kernel answers when it forbids, or when there is nothing to be seen: EPERM, ENOENT, ESRCH, EACCES, EROFS, ENOSYS,
+# EAFNOSUPPORT, ENETUNREACH, ECONNREFUSED (the packet filter's answer), EHOSTUNREACH, ENXIO.
+DENIED = {1, 2, 3, 13, 30, 38, 97, 101, 111, 113, 6}
+
+
+def attempts(said: str) -> list[dict]:
+    """What the probe printed. (A copy of it that could be started, which is what must not be, prints something else.)"""
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("unit", ["receiver", "deid", "uplink", "health"])
+def test_nothing_forbidden_works(running, unit):
+    agent = running.agent
+    for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):
+        agent.ask(do="write", path=path, text="planted by the bench")
+    agent.run("systemctl", "--no-ask-password", "start", f"bench-probe-{unit}.service", seconds=180, check=False)
+    tried = attempts(agent.read("/run/probe.json"))
+    # The account's own processes and their threads: the daemon that the sandbox is of.
+    own = {f"signal {number}" for number in agent.read(f"/sys/fs/cgroup/system.slice/gift-{unit}.service/cgroup.threads").split()}
+    tried = [attempt for attempt in tried if attempt["tried"] not in own]
+    assert agent.show(f"bench-probe-{unit}.service", "Result") == "success", tried[-3:]
+    worked = [attempt for attempt in tried if attempt["errno"] is None]
+    odd = [attempt for attempt in tried if attempt["errno"] is not None and attempt["errno"] not in DENIED]
+    print(f"\n{unit}: {len(tried)} attempts, {len(worked)} worked")
+    assert worked == []
+    assert odd == []
+    assert len(tried) > 90
+
+
+def test_the_probe_can_succeed(running):
+    """The same attempts by the agent itself, which is root without a sandbox: most of them work, so the probe can see."""
+    said = running.agent.ask(180, do="run", words=["/usr/bin/gift-bench", "probe", "none"])["out"]
+    worked = {attempt["tried"] for attempt in attempts(said) if attempt["errno"] is None}
+    for what in ("list /var/lib/gift/deid", "read /tmp/planted", "open /dev/tpmrm0", "raw socket", "connect to /run/systemd/private"):
+        assert what in worked
