@@ -29,9 +29,9 @@ def work(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def image() -> Path:
-    """The newest image of `cargo xtask image`."""
-    images = sorted((target() / "image/out").glob("gift-edge_*[0-9].raw"), key=lambda path: path.stat().st_mtime)
-    assert images, "no image: cargo xtask image"
+    """The newest image of `cargo xtask image --bench`."""
+    images = sorted((target() / "image/bench").glob("gift-edge_*[0-9].raw"), key=lambda path: path.stat().st_mtime)
+    assert images, "no image: cargo xtask image --bench"
     return images[-1]
 
 
@@ -61,7 +61,12 @@ def scanner(networks, binaries, work) -> Scanner:
 
 
 @pytest.fixture(scope="session")
-def personalised(image, hub, binaries, work):
+def factory(binaries, work) -> Factory:
+    return Factory(binaries / "gift-keys", target() / "image/keys/provisioning.key", ROOT / "config/samples", work / "keys")
+
+
+@pytest.fixture(scope="session")
+def personalised(image, hub, factory, work):
     """A box after its time at the factory, powered off: it made its identity, and got a provisioning that is signed for it."""
     machine = QemuMachine(target() / "image/tools", work / "factory")
     machine.install(image)
@@ -74,10 +79,14 @@ def personalised(image, hub, binaries, work):
         machine.expect(r"gift-health.*", 120)
     finally:
         machine.power_cut()
-    factory = Factory(binaries / "gift-keys", target() / "image/keys/provisioning.key", ROOT / "config/samples", work / "keys")
     token = hub.admin("add-box", SERIAL.lower()).strip()
     factory.personalise(machine, 1, public_key, token, hub.roots)
     return machine
+
+
+def pytest_collection_modifyitems(items):
+    """Tests of the box that runs come first: two machines cannot be plugged into the same networks."""
+    items.sort(key=lambda item: "box" in item.fixturenames)
 
 
 @pytest.fixture(scope="session")
@@ -95,11 +104,31 @@ def running(personalised, hub, scanner, work):
 
 
 @pytest.fixture
-def box(personalised, tmp_path_factory, work, request):
-    """A copy of the personalised box, powered off."""
-    machine = personalised.clone(work / request.node.name)
+def box(running, work, request):
+    """A copy of the box that ran, powered off; it is enrolled. Whatever else is plugged in is powered off."""
+    for other in list(network.PLUGGED_IN):
+        other.power_cut()
+    machine = running.clone(work / request.node.name)
     yield machine
     # What a failure is understood by.
     (work / f"{request.node.name}.log").write_text(machine.log() if machine.serial.exists() else "")
     machine.power_cut()
     shutil.rmtree(machine.home, ignore_errors=True)
+
+
+class Tools:
+    """Programs of the build's Debian 13 (`target/image/tools`), with a directory that both sides see: /gift/bench there."""
+
+    def __init__(self, root: Path, shared: Path):
+        self.root, self.shared = root, shared
+        shared.mkdir(parents=True, exist_ok=True)
+
+    def run(self, *words: str, check: bool = False):
+        inside = f"{self.root}/gift/bench"
+        script = f'mkdir -p {inside}; mount --bind {self.shared} {inside}; exec chroot {self.root} "$@"'
+        return network.run("unshare", "--mount", "sh", "-ec", script, "tools", *words, check=check)
+
+
+@pytest.fixture(scope="session")
+def bench_tools(work) -> Tools:
+    return Tools(target() / "image/tools", work / "tools")

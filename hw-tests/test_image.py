@@ -1,10 +1,12 @@
 """What is in the image, looked at from outside."""
 
+import json
 import re
-import stat
 import subprocess
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from conftest import ROOT, target
 
 MAX_SLOT_BYTES = 250 << 20
@@ -29,7 +31,8 @@ def root(image):
 
 
 def test_only_listed_programs(root):
-    wanted = {line for line in (ROOT / "image-build/executables.root").read_text().splitlines() if line and line[0] == "/"}
+    lists = [(ROOT / "image-build" / name).read_text() for name in ("executables.root", "executables.bench")]
+    wanted = {line for text in lists for line in text.splitlines() if line and line[0] == "/"}
     library = re.compile(r"\.so(\.[0-9.]+)?$|^/usr/lib/modules/")
     programs = {path for mode, path in root if "x" in mode and not library.search(path)}
     assert programs == wanted
@@ -40,6 +43,15 @@ def test_no_privileges_and_no_interpreter(root):
     names = {path.rsplit("/", 1)[1] for _, path in root}
     for forbidden in "sh bash dash busybox python3 perl awk mawk apt dpkg sshd agetty login su sudo curl wget".split():
         assert forbidden not in names
+
+
+def test_bill_of_materials(image):
+    """Valid CycloneDX (the schema's own validator), with the crates and the Debian packages that are in the image."""
+    bill = image.with_name(image.name.removesuffix(".raw") + ".cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    names = {component["purl"].split("@")[0] for component in json.loads(bill)["components"]}
+    assert {"pkg:cargo/rustls", "pkg:cargo/dicom-core", "pkg:deb/debian/systemd", "pkg:deb/debian/linux-image-amd64"} <= names
+    assert len(names) > 300
 
 
 def test_a_slot_is_small(image):

@@ -3,28 +3,34 @@
 #   TOOLS    a directory for the build's own Debian 13 (made if it is not there; needs root)
 #   WORK     where keys/ (test keys, made if missing), stage/ (what `cargo xtask image` puts into the root) and out/ are
 #   VERSION  version of the image
-#   LIST     further executables (executables.bench), for an image that is never shipped
+#   LIST     further executables (executables.bench), for an image that is never shipped and goes to WORK/bench
 # mkosi runs inside TOOLS, in mount namespaces of its own, so the machine it runs on needs debootstrap only.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 tools=$1 work=$2 version=$3 further=${4:-}
+out=out
+[ -z "$further" ] || out=bench
 tools_packages="mkosi systemd-ukify systemd-repart systemd-boot-efi sbsigntool squashfs-tools mtools dosfstools e2fsprogs cpio zstd
     xz-utils kmod openssl python3-pefile cryptsetup-bin binutils
-    qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools"
+    qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools chrony dnsmasq-base"
+tools_packages=$(echo $tools_packages)
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/\?$' || echo http://deb.debian.org/debian)
 
-if [ ! -e "$tools/.complete" ]; then
+if [ ! -e "$tools/etc/debian_version" ] || [ ! -e "$tools/.packages" ]; then
     echo "image: making the build's own Debian 13 (once)"
     rm -rf "$tools"
     debootstrap --variant=minbase --include=ca-certificates trixie "$tools" "$mirror" >"$work/debootstrap.log"
+    : >"$tools/.packages"
+fi
+if [ "$(cat "$tools/.packages")" != "$tools_packages" ]; then
     # shellcheck disable=SC2086
     unshare --mount sh -ec "mount -t proc proc '$tools/proc'; export DEBIAN_FRONTEND=noninteractive
         chroot '$tools' apt-get update -qq
-        chroot '$tools' apt-get install -y -qq --no-install-recommends $(echo $tools_packages) >'$work/tools.log' 2>&1"
-    touch "$tools/.complete"
+        chroot '$tools' apt-get install -y -qq --no-install-recommends $tools_packages >'$work/tools.log' 2>&1"
+    echo "$tools_packages" >"$tools/.packages"
 fi
 
-mkdir -p "$work/keys" "$work/out" "$work/cache" "$tools/gift"
+mkdir -p "$work/keys" "$work/$out" "$work/cache" "$tools/gift"
 if [ ! -e "$work/keys/boot.key" ]; then
     echo "image: making test keys (production keys are never here: README.md)"
     (umask 077 && openssl req -new -x509 -newkey rsa:3072 -nodes -days 3650 -subj "/CN=GIFT-Cloud Edge TEST boot key/" \
@@ -69,6 +75,6 @@ inside env -u CARGO mkosi --force --environment "FURTHER=$further" --image-versi
     --secure-boot-key /gift/work/keys/boot.key --secure-boot-certificate /gift/work/keys/boot.crt \
     --sign-expected-pcr-key /gift/work/keys/boot.key --sign-expected-pcr-certificate /gift/work/keys/boot.crt \
     --sandbox-tree /gift/work/sandbox --extra-tree /gift/work/stage \
-    --output-directory /gift/work/out --package-cache-dir /gift/work/cache --workspace-directory /gift/work \
+    --output-directory "/gift/work/$out" --package-cache-dir /gift/work/cache --workspace-directory /gift/work \
     --source-date-epoch "${SOURCE_DATE_EPOCH:-0}" --seed "$(printf %s "$version" | sha256sum | sed 's/^\(.\{8\}\)\(.\{4\}\)\(.\{4\}\)\(.\{4\}\)\(.\{12\}\).*/\1-\2-\3-\4-\5/')" \
     build

@@ -16,7 +16,7 @@ executables | comm -23 - "$wanted" | sed 's|^/||' | xargs -r -d '\n' rm -f --
 # Privileges come from units alone.
 find . -xdev -type f -perm /6000 -exec chmod u-s,g-s {} +
 # Their data and what calls them.
-rm -rf usr/share/{debconf,initramfs-tools,keyrings,perl,bash-completion,pam,pam-configs,base-passwd,polkit-1,dbus-1,adduser,gdb,menu,tabset} \
+rm -rf usr/share/{debianutils,dpkg,debconf,initramfs-tools,keyrings,perl,bash-completion,pam,pam-configs,base-passwd,polkit-1,dbus-1,adduser,gdb,menu,tabset} \
     usr/lib/{klibc,kernel,dpkg,apt,initramfs-tools,mime,python3,binfmt.d} usr/lib/x86_64-linux-gnu/perl* usr/libexec etc/{initramfs-tools,initramfs,kernel,ssh,cron*,logrotate*,pam*,update-motd.d,profile*,bash.bashrc,shells,security} \
     usr/lib/systemd/{user,user-generators,user-environment-generators,system-sleep,user-preset} usr/lib/systemd/system/{getty,serial-getty,console-getty,container-getty,autovt,debug-shell,rescue,emergency,systemd-ask-password,systemd-user-sessions,systemd-boot-random-seed,systemd-boot-update,systemd-update-done}*
 # Links to what is gone (also the enabling of units that are gone).

@@ -25,9 +25,13 @@ class Factory:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def personalise(self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str) -> None:
+    def personalise(
+        self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None
+    ) -> None:
         """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
-        wrapped to the box."""
+        wrapped to the box. With `wan` both sides have their addresses from DHCP, the WAN side these further settings, and the hub's
+        name is looked up."""
+        self.given = (public_key, token, hub_roots)
         texts = self.home / f"provisioning-{number}"
         texts.mkdir()
         wrapped = texts / "site-key.age"
@@ -37,7 +41,9 @@ class Factory:
         (texts / "hub-roots.pem").write_text(hub_roots)
         ports = machine.PORTS
         (texts / "network.toml").write_text(
-            f'[scanner]\nport = "{ports["scanner"]}"\naddress = "{network.SIDES["scanner"][3]}/24"\n\n'
+            f'[scanner]\nport = "{ports["scanner"]}"\ndhcp = true\n\n[wan]\nport = "{ports["wan"]}"\ndhcp = true\n{wan}'
+            if wan is not None
+            else f'[scanner]\nport = "{ports["scanner"]}"\naddress = "{network.SIDES["scanner"][3]}/24"\n\n'
             f'[wan]\nport = "{ports["wan"]}"\naddress = "{network.SIDES["wan"][3]}/24"\n'
             'gateway = "198.51.100.1"\ndns = ["198.51.100.1"]\n'
         )
@@ -52,8 +58,12 @@ class Factory:
         uplink = (self.samples / "uplink.toml").read_text()
         before = '# hub-address = "192.0.2.1"'
         assert before in uplink
-        (texts / "uplink.toml").write_text(uplink.replace(before, 'hub-address = "198.51.100.1"'))
+        (texts / "uplink.toml").write_text(uplink if wan is not None else uplink.replace(before, 'hub-address = "198.51.100.1"'))
         out = self.home / f"provisioning-{number}.json"
         self.keys("provisioning", str(texts), "--serial", SERIAL, "--number", str(number), "--key", str(self.signer),
                   "--out", str(out))  # fmt: skip
         machine.write_partition("gift-provision", out.read_bytes())
+
+    def personalise_again(self, machine: QemuMachine, number: int, wan: str) -> None:
+        """Another provisioning for a box that was personalised, with another network."""
+        self.personalise(machine, number, *self.given, wan=wan)

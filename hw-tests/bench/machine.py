@@ -27,6 +27,10 @@ class QemuMachine:
         self.tools, self.home = tools, home
         self.process: subprocess.Popen | None = None
         self.started = 0.0
+        # What the machine's own clock says at power-on (ISO 8601); None: the time.
+        self.clock: str | None = None
+        # What the firmware hands to the system (SMBIOS type 11, OEM strings).
+        self.firmware_strings: list[str] = []
         (home / "tpm").mkdir(parents=True, exist_ok=True)
 
     @property
@@ -83,12 +87,18 @@ class QemuMachine:
             "-serial", f"file:{inner}/serial.log", "-serial", f"unix:{inner}/agent.sock,server=on,wait=off",
             "-vnc", f"unix:{inner}/vnc.sock", "-qmp", f"unix:{inner}/qmp.sock,server,nowait",
         ]  # fmt: skip
+        if self.clock:
+            arguments += ["-rtc", f"base={self.clock},clock=vm"]
+        for text in self.firmware_strings:
+            # A comma ends a value.
+            arguments += ["-smbios", "type=11,value=" + text.replace(",", ",,")]
         with (self.home / "qemu.log").open("ab") as log:
             self.process = subprocess.Popen(
                 network.inside(network.SWITCH, "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "bash", "-ec", script, "machine", *arguments),
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         self.started = time.monotonic()
+        network.PLUGGED_IN.append(self)
 
     def power_cut(self) -> None:
         """Takes the power away."""
@@ -96,6 +106,7 @@ class QemuMachine:
             self.process.kill()
             self.process.wait()
             self.process = None
+            network.PLUGGED_IN.remove(self)
 
     def log(self) -> str:
         """What the serial line said since power-on, without the terminal's escapes."""

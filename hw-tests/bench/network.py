@@ -7,6 +7,8 @@
 import subprocess
 
 SWITCH = "gift-hw-switch"
+# Machines that are powered on.
+PLUGGED_IN: list = []
 SIDES = {
     # side: (namespace, tap, address of the peer, address of the box)
     "scanner": ("gift-hw-scanner", "tapscan", "192.0.2.10/24", "192.0.2.1"),

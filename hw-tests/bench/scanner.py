@@ -21,6 +21,18 @@ class Scanner:
             subprocess.run(words, check=True, capture_output=True)
         return sorted(directory.glob("*.dcm"))
 
+    def planted(self, count: int, seed: int = 1) -> Path:
+        """A directory of generated objects with planted identifiers (key.json); some are to be released, some to be held."""
+        directory = self.home / f"planted-{seed}-{count}"
+        if not directory.exists():
+            words = [self.generator, "generate", directory, "--count", str(count), "--seed", str(seed)]
+            subprocess.run(words, check=True, capture_output=True)
+        return directory
+
+    def search(self, planted: Path, *places: Path) -> subprocess.CompletedProcess:
+        """Searches for the identifiers of a set, in all encodings they were planted in; not 0 when one is found."""
+        return subprocess.run([self.generator, "search", planted, *places], capture_output=True, text=True)
+
     def send(self, objects: list[Path], timeout: int = 30) -> subprocess.CompletedProcess:
         """C-STORE of all of them in one association; success is every one of them answered 0000H."""
         words = ["storescu", "-R", "--timeout", str(timeout), "-ta", str(timeout), "-td", str(timeout), "-v",

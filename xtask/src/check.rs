@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::run::{cargo, output};
+use crate::{
+    led_card,
+    run::{cargo, output},
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -76,6 +79,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     manifests(&members, &mut broken)?;
     units(&rules, root, &mut broken)?;
     evidence(root, &mut broken)?;
+    led_card::check(root, &mut broken)?;
     if broken.is_empty() {
         println!("check: {} packages keep the rules of xtask/rules.toml", members.len());
         return Ok(());

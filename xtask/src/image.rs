@@ -14,6 +14,7 @@ use clap::Args;
 use crate::{
     build, install,
     run::{cargo, output, run},
+    sbom,
 };
 
 /// What is installed in `/usr/bin` of the image (image-build/executables.root).
@@ -87,7 +88,9 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
         .arg(&work)
         .arg(&options.image_version)
         .arg(if options.bench { "executables.bench" } else { "" }))?;
-    let out = work.join("out");
+    let out = work.join(if options.bench { "bench" } else { "out" });
+    sbom::write(root, &out, &options.image_version, &programs)?;
+    println!("root hash: {}", sbom::root_hash(&out, &options.image_version)?);
     println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
     Ok(out)
 }
@@ -124,8 +127,29 @@ pub(crate) struct HwTestOptions {
     arguments: Vec<String>,
 }
 
-/// `cargo xtask hw-test`: the box as a whole machine.
-pub(crate) fn hw_test(root: &Path, options: HwTestOptions) -> Result<()> {
+#[derive(Args, Debug)]
+pub(crate) struct HwCampaignOptions {
+    /// How many power cuts.
+    #[arg(long, default_value_t = 30)]
+    cuts: u32,
+    /// How many machines with a changed byte in the root are booted.
+    #[arg(long, default_value_t = 10)]
+    flips: u32,
+    #[command(flatten)]
+    test: HwTestOptions,
+}
+
+/// `cargo xtask hw-test`: the box as a whole machine, the short slice.
+pub(crate) fn hw_test(root: &Path, options: &HwTestOptions) -> Result<()> {
+    hw_tests(root, options, &["-m", "not campaign"], (1, 1))
+}
+
+/// `cargo xtask hw-campaign`: all of it.
+pub(crate) fn hw_campaign(root: &Path, options: &HwCampaignOptions) -> Result<()> {
+    hw_tests(root, &options.test, &[], (options.cuts, options.flips))
+}
+
+fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], (cuts, flips): (u32, u32)) -> Result<()> {
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
@@ -140,8 +164,11 @@ pub(crate) fn hw_test(root: &Path, options: HwTestOptions) -> Result<()> {
         .current_dir(root.join("hw-tests"))
         .env("GIFT_BIN_DIR", &binaries)
         .env("PYTHONDONTWRITEBYTECODE", "1")
-        .args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider"])
-        .args(options.arguments))
+        .env("GIFT_HW_CUTS", cuts.to_string())
+        .env("GIFT_HW_FLIPS", flips.to_string())
+        .args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "--durations=0", "--durations-min=5"])
+        .args(which)
+        .args(&options.arguments))
 }
 
 /// The keys whose provisionings the image believes: those given, or a test key of this working tree.

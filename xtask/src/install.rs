@@ -83,6 +83,11 @@ pub(crate) fn hw_test_packages() -> Result<()> {
     apt(&all)
 }
 
+/// What prints a page as a PDF.
+pub(crate) fn card_packages() -> Result<()> {
+    apt(&["chromium", "fonts-dejavu-core"])
+}
+
 fn apt(wanted: &[&str]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {

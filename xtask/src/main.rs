@@ -1,5 +1,5 @@
-//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | image | hw-test | campaign | deidentify | explain | template |
-//! templates`.
+//! Developer commands: `cargo xtask demo | test | fuzz | bench | check | build | image | hw-test | hw-campaign | led-card | campaign | deidentify | explain |
+//! template | templates`.
 //!
 //! Kept light on purpose (no C library, few crates): it is what installs everything else on a fresh machine.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command for people at a terminal")]
@@ -10,7 +10,9 @@ mod check;
 mod fuzz;
 mod image;
 mod install;
+mod led_card;
 mod run;
+mod sbom;
 mod test;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -98,6 +100,10 @@ enum Verb {
     Image(image::Options),
     /// Boot the image under QEMU, with a DICOM scanner on one side and the real hub on the other, and attack it.
     HwTest(image::HwTestOptions),
+    /// All machine tests, with many power cuts and changed roots (an hour and more under emulation).
+    HwCampaign(image::HwCampaignOptions),
+    /// Make the technician's card of the LEDs (docs/led-card.html and .pdf) from config/leds.toml and config/led-card.toml.
+    LedCard,
     /// Run the long end-to-end campaigns (kill -9, memory, attacks, the second look) at full size.
     Campaign {
         /// Which: kill, memory, ocr, or all.
@@ -121,7 +127,9 @@ fn main() -> ExitCode {
         Verb::Check { root: other } => check::check(&other.unwrap_or(root)),
         Verb::Build => install::packages().and_then(|()| build::binaries(&root).map(|_| ())),
         Verb::Image(options) => image::image(&root, &options).map(|_| ()),
-        Verb::HwTest(options) => image::hw_test(&root, options),
+        Verb::HwTest(options) => image::hw_test(&root, &options),
+        Verb::HwCampaign(options) => image::hw_campaign(&root, &options),
+        Verb::LedCard => led_card::write(&root),
         Verb::Campaign { which } => test::campaign(&root, &which),
     };
     match result {

@@ -123,9 +123,6 @@ fn set_sysfs(led: &Path, phases: &[(bool, u32)]) -> io::Result<()> {
     if !read(&led.join("trigger"))?.split_whitespace().any(|word| word == "[pattern]") {
         fs::write(led.join("trigger"), "pattern")?;
     }
-    if read(&led.join("repeat"))? != "1" {
-        fs::write(led.join("repeat"), "1")?;
-    }
     let full = read(&led.join("max_brightness"))?;
     let steps: Vec<String> = phases
         .iter()
@@ -134,7 +131,9 @@ fn set_sysfs(led: &Path, phases: &[(bool, u32)]) -> io::Result<()> {
             format!("{brightness} {ms} {brightness} 0")
         })
         .collect();
-    fs::write(led.join("pattern"), steps.join(" "))
+    fs::write(led.join("pattern"), steps.join(" "))?;
+    // A pattern that came to its end has used its repetition up, though `repeat` still shows 1; to write it starts the pattern anew.
+    fs::write(led.join("repeat"), "1")
 }
 
 fn read(path: &Path) -> io::Result<String> {

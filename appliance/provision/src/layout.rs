@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use gift_provision::{MAX_PROVISIONING_BYTES, Provisioning, Trust, network::Network, verified_provisioning};
+use gift_provision::{MAX_PROVISIONING_BYTES, Provisioning, Trust, network::{Network, resolv_conf_of}, verified_provisioning};
 use nix::unistd::User;
 use tracing::{info, warn};
 
@@ -98,7 +98,20 @@ fn networks(arguments: &Arguments, network: &Network) -> Result<()> {
         }
     }
     place(&arguments.run.join("network/devices.env"), names.as_bytes(), 0o644, None)?;
+    place(&arguments.run.join("network/timesyncd.conf"), network.timesyncd_conf().as_bytes(), 0o644, None)?;
     place(&arguments.run.join("settings/resolv.conf"), network.resolv_conf().as_bytes(), 0o644, None)
+}
+
+/// Writes the name servers of the WAN side's lease, if it has any, in the place of those of the provisioning. Into the same file: the
+/// units see it by a mount.
+pub(crate) fn name_servers(arguments: &Arguments, state: &Path) -> Result<()> {
+    let state = fs::read_to_string(state).with_context(|| state.display().to_string())?;
+    if let Some(text) = resolv_conf_of(&state) {
+        let file = arguments.run.join("settings/resolv.conf");
+        fs::OpenOptions::new().write(true).truncate(true).open(&file).and_then(|mut file| file.write_all(text.as_bytes()))?;
+        info!("name servers from the lease");
+    }
+    Ok(())
 }
 
 fn directory(path: &Path, mode: u32) -> Result<()> {

@@ -39,10 +39,16 @@ pub(crate) struct Arguments {
     /// Network devices.
     #[arg(long, value_name = "DIR", default_value = "/sys/class/net")]
     pub(crate) devices: PathBuf,
+    /// Only take over the name servers of a lease, from this state of networkd.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) name_servers: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     gift_service::start_log_of("provision");
-    layout::lay_out(&arguments)
+    match &arguments.name_servers {
+        Some(state) => layout::name_servers(&arguments, state),
+        None => layout::lay_out(&arguments),
+    }
 }

@@ -34,9 +34,12 @@ pub struct Side {
     /// Default gateway.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
-    /// Name servers (WAN).
+    /// Name servers (WAN), instead of those that DHCP names.
     #[serde(default)]
     pub dns: Vec<IpAddr>,
+    /// Time servers (WAN): names or addresses. Without them the clock is the machine's own.
+    #[serde(default)]
+    pub ntp: Vec<String>,
 }
 
 /// What is wrong with `network.toml`.
@@ -71,6 +74,9 @@ impl Network {
         if !network.scanner.dns.is_empty() {
             return Err(NetworkError::Value { side: "scanner", what: "the box looks no name up on the scanner side" });
         }
+        if !network.scanner.ntp.is_empty() {
+            return Err(NetworkError::Value { side: "scanner", what: "the box asks nobody for the time on the scanner side" });
+        }
         if network.scanner.port.eq_ignore_ascii_case(&network.wan.port) {
             return Err(NetworkError::SamePort);
         }
@@ -86,11 +92,30 @@ impl Network {
     /// `resolv.conf` of the WAN side.
     #[must_use]
     pub fn resolv_conf(&self) -> String {
-        self.wan.dns.iter().fold(String::new(), |mut text, server| {
-            let _ = writeln!(text, "nameserver {server}");
-            text
-        })
+        resolv_conf(&self.wan.dns)
     }
+
+    /// Settings of systemd-timesyncd, which asks these servers and no others (its built-in ones are Debian's).
+    #[must_use]
+    pub fn timesyncd_conf(&self) -> String {
+        format!("[Time]\nNTP={}\nFallbackNTP=\n", self.wan.ntp.join(" "))
+    }
+}
+
+fn resolv_conf(servers: &[IpAddr]) -> String {
+    servers.iter().fold(String::new(), |mut text, server| {
+        let _ = writeln!(text, "nameserver {server}");
+        text
+    })
+}
+
+/// `resolv.conf` with the name servers that networkd's state (`/run/systemd/netif/state`) has from DHCP; none when it has none.
+/// What is no address there is passed over.
+#[must_use]
+pub fn resolv_conf_of(state: &str) -> Option<String> {
+    let line = state.lines().find_map(|line| line.strip_prefix("DNS="))?;
+    let servers: Vec<IpAddr> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    (!servers.is_empty()).then(|| resolv_conf(&servers))
 }
 
 impl Side {
@@ -101,6 +126,13 @@ impl Side {
         }
         if self.vlan.is_some_and(|tag| !(1..=4094).contains(&tag)) {
             return Err("vlan: 1 to 4094");
+        }
+        let host = |name: &String| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b':' | b'-');
+            !name.is_empty() && name.len() <= 253 && name.bytes().all(allowed)
+        };
+        if !self.ntp.iter().all(host) {
+            return Err("ntp: names or addresses of time servers");
         }
         match &self.address {
             None if !self.dhcp => Err("an address, or dhcp = true"),
@@ -128,6 +160,9 @@ impl Side {
             let _ = writeln!(addressing, "Gateway={gateway}");
         }
         addressing.push_str("\n[DHCPv4]\nSendHostname=no\nUseHostname=no\nUseDomains=no\nUseNTP=no\n");
+        if !self.dns.is_empty() {
+            addressing.push_str("UseDNS=no\n");
+        }
         let network = |name: &str, body: &str| format!("[Match]\nName={name}\n\n[Network]\n{body}");
         match self.vlan {
             None => vec![("10-gift.network".to_owned(), network(name, &addressing))],
@@ -179,6 +214,15 @@ mod tests {
         assert!(!files[0].1.contains("DHCP=") && !files[0].1.contains("Gateway="));
         assert!(wan.networkd("wan")[0].1.contains("Gateway=198.51.100.1\n"));
         assert_eq!(network.resolv_conf(), "nameserver 198.51.100.1\n");
+        assert_eq!(network.timesyncd_conf(), "[Time]\nNTP=\nFallbackNTP=\n");
+    }
+
+    #[test]
+    fn name_servers_of_a_lease_are_addresses_and_nothing_else() {
+        let state = "# private\nOPER_STATE=routable\nDNS=198.51.100.1 fe80::1%wan x; 2001:db8::1\nNTP=192.0.2.9\n";
+        assert_eq!(resolv_conf_of(state).unwrap(), "nameserver 198.51.100.1\nnameserver 2001:db8::1\n");
+        assert_eq!(resolv_conf_of("OPER_STATE=routable\n"), None);
+        assert_eq!(resolv_conf_of("DNS=\n"), None);
     }
 
     #[test]
@@ -201,6 +245,8 @@ mod tests {
         assert!(fails("address = \"192.0.2.1/24\"", "vlan = 4095\ndhcp = true").contains("vlan"));
         assert!(fails("address = \"192.0.2.1/24\"", "address = \"192.0.2.1/24\"\ndhcp = true").contains("either"));
         assert!(fails("0000:00:03.0", "../../x").contains("port"));
+        assert!(fails("dns =", "ntp = [\"a b\"]\ndns =").contains("[wan] ntp"));
+        assert!(fails("address = \"192.0.2.1/24\"", "address = \"192.0.2.1/24\"\nntp = [\"a\"]").contains("time"));
         assert!(fails("dns =", "nds =").contains("nds"));
         assert!(
             fails("address = \"192.0.2.1/24\"", "address = \"192.0.2.1/24\"\ndns = [\"192.0.2.2\"]")

@@ -40,7 +40,7 @@ impl Bench {
             .replace("/run/gift/status", &root)
             .replace("/var/lib/gift/release/staging-health", &format!("{root}/staging"))
             .replace("/var/lib/gift/release/outbox", &format!("{root}/outbox"))
-            .replace("\"/var/lib/gift\"", &format!("{root:?}"))
+            .replace("\"/var/lib/gift/release\"", &format!("{root:?}"))
             .replace("/sys/class/leds", &format!("{root}/leds"))
             .replace("/usr/share/gift/policy/leds.toml", &format!("{root}/leds.toml"))
             .replace("\"sysfs\"\n", "\"plain\"\n")

@@ -1,0 +1,40 @@
+"""A hospital that gives addresses by DHCP and names by DNS, and a machine whose clock has lost the time."""
+
+import subprocess
+
+from bench import network
+
+
+def serve(tools, side: str, *words: str) -> subprocess.Popen:
+    """Runs a program of the build's Debian in a side's namespace."""
+    script = f'mount -t proc proc {tools.root}/proc; mount --rbind /dev {tools.root}/dev; exec chroot {tools.root} "$@"'
+    return subprocess.Popen(
+        network.inside(side, "setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "sh", "-ec", script, "serve", *words),
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def test_addresses_names_and_time(box, hub, scanner, factory, bench_tools):
+    """dnsmasq gives the addresses and knows the hub's name, chrony the time; the machine's own clock says 2020."""
+    dnsmasq = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--interface=lan", "--bind-interfaces"]
+    servers = [
+        serve(bench_tools, "scanner", *dnsmasq, "--port=0", "--dhcp-range=192.0.2.1,192.0.2.1,1h", "--dhcp-leasefile=/tmp/scanner.leases"),
+        serve(bench_tools, "wan", *dnsmasq, "--dhcp-range=198.51.100.2,198.51.100.2,1h", "--dhcp-leasefile=/tmp/wan.leases",
+              "--address=/hub.example.org/198.51.100.1", "--address=/time.example.org/198.51.100.1"),
+        serve(bench_tools, "wan", "chronyd", "-d", "-x", "-u", "root", "local stratum 1", "allow all", "cmdport 0",
+              "bindaddress 198.51.100.1", "pidfile /run/chronyd-bench.pid"),
+    ]  # fmt: skip
+    try:
+        factory.personalise_again(box, 2, wan='ntp = ["time.example.org"]\n')
+        box.clock = "2020-01-01T00:00:00"
+        box.power_on()
+        box.expect(r"gift-receiver\[\d+\]: listening", 240)
+        before = len(hub.instances())
+        scanner.send_when_it_listens(scanner.objects(2, seed=3), 60)
+        hub.wait_for_instances(before + 2, 120)
+        assert "nameserver 198.51.100.1" in box.agent.read("/run/gift/settings/resolv.conf")
+        assert "serial GE-0001, provisioning 2" in box.log()
+    finally:
+        for server in servers:
+            server.terminate()
+            server.wait()
