@@ -2,6 +2,7 @@
 
 import subprocess
 
+import pytest
 from bench import network
 
 
@@ -14,6 +15,7 @@ def serve(tools, side: str, *words: str) -> subprocess.Popen:
     )  # fmt: skip
 
 
+@pytest.mark.campaign
 def test_addresses_names_and_time(box, hub, scanner, factory, bench_tools):
     """dnsmasq gives the addresses and knows the hub's name, chrony the time; the machine's own clock says 2020."""
     dnsmasq = ["dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--interface=lan", "--bind-interfaces"]

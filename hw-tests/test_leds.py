@@ -1,7 +1,9 @@
 """What the LEDs say, seen from outside the machine (bench/leds.py), while things happen to the box."""
 
+import threading
 import time
 
+import pytest
 from bench.leds import LedWatch
 
 POWER, UPLINK, ATTENTION = "numlock", "capslock", "scrolllock"
@@ -38,6 +40,11 @@ def test_leds_follow(running, hub, scanner):
     agent.ask(do="remove", path="/var/lib/gift/filler")
     took["room again: attention off"] = shows(watch, ATTENTION, "off", 30)
 
+    # Objects are held: nothing for the technician to do, the engineer sees it too.
+    planted = scanner.planted(12, seed=2)
+    assert scanner.send(sorted(planted.glob("*.dcm"))).returncode == 0
+    took["objects held: attention slow"] = shows(watch, ATTENTION, "slow", 60)
+
     # deid is killed, and does not come back for a while.
     agent.run("systemctl", "--no-ask-password", "stop", "gift-deid.service")
     took["deid gone: power fast"] = shows(watch, POWER, "fast", 60)
@@ -51,7 +58,31 @@ def test_leds_follow(running, hub, scanner):
     lapse = time.monotonic() - began
     took["health stopped: attention, ready gone"] = lapse
     took["health restarted by its watchdog: power steady"] = shows(watch, POWER, "steady", 60)
-    shows(watch, ATTENTION, "off", 30)
+    shows(watch, ATTENTION, "slow", 30)
     watch.close()
     print("\n" + "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in took.items()))
     assert lapse <= 10
+
+
+@pytest.mark.campaign
+def test_booting_and_sending(box, scanner, factory):
+    """The fourth LED, in the place of the uplink's: what it says from power-on on, and while a scanner sends."""
+    leds = {"power": "input0::numlock", "scanner": "input0::capslock", "attention": "input0::scrolllock"}
+    factory.personalise_again(box, 3, leds=leds)
+    box.power_on()
+    # The machine's screen is there before its LEDs are.
+    box.expect(r"identity of this box", 240)
+    watch = LedWatch(box.home / "vnc.sock")
+    box.expect(r"gift-health\[\d+\]: health started", 240)
+    began = time.monotonic()
+    box.agent.wait_until(lambda: watch.lit(POWER), 60, "any light at all")
+    shows(watch, POWER, "steady", 120)
+    blinks = len(watch.toggles(POWER, began))
+    assert blinks >= 1
+    objects = scanner.objects(400, seed=4)
+    sender = threading.Thread(target=scanner.send, args=[objects])
+    sender.start()
+    shows(watch, UPLINK, "flicker", 30)
+    sender.join()
+    shows(watch, UPLINK, "steady", 60)
+    watch.close()

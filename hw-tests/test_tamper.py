@@ -45,6 +45,7 @@ def flip(path, at: int, bit: int) -> None:
         disk.write(bytes([byte ^ (1 << bit)]))
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("number", range(BOOTS))
 def test_a_changed_root_is_not_run(box, hub, scanner, number):
     """A byte that the boot reads is changed: the kernel panics, starts again, and never serves."""
@@ -90,6 +91,7 @@ def kernel_of(box):
     return inside, name, kernel
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("change", ["byte", "command-line", "unsigned"])
 def test_a_changed_kernel_is_not_run(box, scanner, change, bench_tools):
     """The kernel image on the ESP is changed, its command line edited, or its signature removed: the firmware refuses it."""
@@ -111,6 +113,7 @@ def test_a_changed_kernel_is_not_run(box, scanner, change, bench_tools):
     assert "systemd" not in box.log()
 
 
+@pytest.mark.campaign
 def test_what_the_firmware_hands_over_is_not_believed(box, hub, scanner):
     """A service of the attacker's, by an SMBIOS credential, and his words on the command line, by an addon without a signature."""
     unit = "[Service]\\nExecStart=/usr/bin/journalctl --version\\nStandardOutput=tty\\nTTYPath=/dev/ttyS0\\n[Install]\\nWantedBy=multi-user.target"
@@ -123,6 +126,7 @@ def test_what_the_firmware_hands_over_is_not_believed(box, hub, scanner):
     assert "import_credentials=no" in box.agent.read("/proc/cmdline")
 
 
+@pytest.mark.campaign
 def test_the_disk_in_another_machine_stays_closed(box, scanner):
     """Another TPM, the same firmware keys."""
     shutil.rmtree(box.home / "tpm")

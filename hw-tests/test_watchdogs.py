@@ -22,6 +22,7 @@ def test_a_stopped_service_is_started_again(running, unit):
     assert took <= 30
 
 
+@pytest.mark.campaign
 def test_a_frozen_machine_is_reset(box, scanner):
     """The service manager stands still, and with it the hardware watchdog's pulse; bar: 60 s."""
     box.power_on()

@@ -26,7 +26,8 @@ class Factory:
         return done.stdout
 
     def personalise(
-        self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None
+        self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None,
+        leds: dict[str, str] | None = None,
     ) -> None:
         """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
         wrapped to the box. With `wan` both sides have their addresses from DHCP, the WAN side these further settings, and the hub's
@@ -51,7 +52,7 @@ class Factory:
             (texts / f"{name}.toml").write_text((self.samples / f"{name}.toml").read_text())
         # The keyboard's LEDs stand in for the box's: the kernel drives them alike, and they can be seen from outside (bench/leds.py).
         health = (self.samples / "health.toml").read_text()
-        for led, name in machine.LEDS.items():
+        for led, name in (leds or machine.LEDS).items():
             assert f'# {led} = "{led}"' in health
             health = health.replace(f'# {led} = "{led}"', f'{led} = "{name}"')
         (texts / "health.toml").write_text(health)
@@ -64,6 +65,6 @@ class Factory:
                   "--out", str(out))  # fmt: skip
         machine.write_partition("gift-provision", out.read_bytes())
 
-    def personalise_again(self, machine: QemuMachine, number: int, wan: str) -> None:
-        """Another provisioning for a box that was personalised, with another network."""
-        self.personalise(machine, number, *self.given, wan=wan)
+    def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
+        """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs."""
+        self.personalise(machine, number, *self.given, **differs)

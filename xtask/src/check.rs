@@ -19,6 +19,7 @@ use crate::{
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Rules {
     direction: BTreeMap<String, BTreeSet<String>>,
+    own_lints: BTreeSet<String>,
     must_not_link: Vec<MustNotLink>,
     must_not_say: Vec<MustNotSay>,
     process_main: ProcessMain,
@@ -76,7 +77,7 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     direction(&rules, &members, &mut broken);
     links(&rules, root, &members, &mut broken)?;
     sources(&rules, &members, &mut broken)?;
-    manifests(&members, &mut broken)?;
+    manifests(&rules, &members, &mut broken)?;
     units(&rules, root, &mut broken)?;
     evidence(root, &mut broken)?;
     led_card::check(root, &mut broken)?;
@@ -230,11 +231,11 @@ fn rust_files(directory: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Versions stand only in the workspace table; every package takes the workspace's lints.
-fn manifests(members: &[Member], broken: &mut Vec<String>) -> Result<()> {
+fn manifests(rules: &Rules, members: &[Member], broken: &mut Vec<String>) -> Result<()> {
     for member in members {
         let manifest: toml::Table = toml::from_str(&fs::read_to_string(member.directory.join("Cargo.toml"))?)?;
         let inherits = |table: &toml::Value| table.get("workspace").and_then(toml::Value::as_bool) == Some(true);
-        if !manifest.get("lints").is_some_and(inherits) {
+        if !rules.own_lints.contains(&member.name) && !manifest.get("lints").is_some_and(inherits) {
             broken.push(format!("{} does not take the workspace's lints", member.name));
         }
         for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
