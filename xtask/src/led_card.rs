@@ -38,7 +38,8 @@ pub(crate) fn write(root: &Path) -> Result<()> {
 pub(crate) fn check(root: &Path, broken: &mut Vec<String>) -> Result<()> {
     match page(root) {
         Ok(page) if fs::read_to_string(root.join(CARD)).is_ok_and(|card| card == page) => {}
-        Ok(_) => broken.push(format!("{CARD} is not that of config/leds.toml and config/led-card.toml: cargo xtask led-card")),
+        Ok(_) => broken
+            .push(format!("{CARD} is not that of config/leds.toml and config/led-card.toml: cargo xtask led-card")),
         Err(error) => broken.push(format!("{error:#}")),
     }
     Ok(())
@@ -57,18 +58,22 @@ fn page(root: &Path) -> Result<String> {
         let mut lines: Vec<(String, &str)> =
             states.iter().map(|(state, pattern)| (state.clone(), pattern.as_str().unwrap_or_default())).collect();
         // In the order of the file, which is by weight.
-        let position = |state: &str| text.find(&format!("[{led}]")).and_then(|at| text[at..].find(&format!("\n{state} =")));
+        let position =
+            |state: &str| text.find(&format!("[{led}]")).and_then(|at| text[at..].find(&format!("\n{state} =")));
         lines.sort_by_key(|(state, _)| position(state));
         if led == "attention" {
             let lapsed = leds.get("lapsed").and_then(|lapsed| lapsed.get(led)).and_then(toml::Value::as_str);
             lines.push(("lapsed".to_owned(), lapsed.context("config/leds.toml: [lapsed] has no attention")?));
         }
-        if let Some(unknown) = says.keys().find(|key| *key != "label" && !lines.iter().any(|(state, _)| state == *key)) {
+        if let Some(unknown) = says.keys().find(|key| *key != "label" && !lines.iter().any(|(state, _)| state == *key))
+        {
             bail!("config/led-card.toml: [{led}] explains {unknown:?}, which leds.toml has not");
         }
         for (at, (state, pattern)) in lines.iter().enumerate() {
-            let text = says.get(state).with_context(|| format!("config/led-card.toml: [{led}] does not explain {state:?}"))?;
-            let light: Pattern = patterns.get(*pattern).with_context(|| format!("no pattern {pattern:?}"))?.clone().try_into()?;
+            let text =
+                says.get(state).with_context(|| format!("config/led-card.toml: [{led}] does not explain {state:?}"))?;
+            let light: Pattern =
+                patterns.get(*pattern).with_context(|| format!("no pattern {pattern:?}"))?.clone().try_into()?;
             rows.push_str("<tr>");
             if at == 0 {
                 _ = write!(rows, "<th rowspan=\"{}\">{label}</th>", lines.len());
@@ -92,7 +97,9 @@ fn drawing(light: &Pattern) -> String {
         (_, Some(on), Some(off)) => (on, off),
         _ => (0, WIDTH_MS),
     };
-    let mut drawn = String::from("<svg viewBox=\"0 0 3000 260\" width=\"120\" height=\"11\"><rect width=\"3000\" height=\"260\" fill=\"#222\"/>");
+    let mut drawn = String::from(
+        "<svg viewBox=\"0 0 3000 260\" width=\"120\" height=\"11\"><rect width=\"3000\" height=\"260\" fill=\"#222\"/>",
+    );
     let mut at = 0;
     while at < WIDTH_MS {
         if on > 0 {

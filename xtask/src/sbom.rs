@@ -36,14 +36,26 @@ pub(crate) fn write(root: &Path, out: &Path, version: &str, programs: &[&str]) -
 pub(crate) fn root_hash(out: &Path, version: &str) -> Result<String> {
     let kernel = fs::read(out.join(format!("gift-edge_{version}.efi")))?;
     let key = b"roothash=";
-    let at = kernel.windows(key.len()).position(|window| window == key).context("no roothash in the kernel image")? + key.len();
+    let at = kernel.windows(key.len()).position(|window| window == key).context("no roothash in the kernel image")?
+        + key.len();
     let hash = kernel.get(at..at + 64).context("the kernel image ends in its roothash")?;
     Ok(String::from_utf8(hash.to_vec())?)
 }
 
 fn crates(root: &Path, programs: &[&str], components: &mut BTreeMap<String, Value>) -> Result<()> {
     for program in programs {
-        let tree = ["tree", "--locked", "-e", "normal", "--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p}|{l}"];
+        let tree = [
+            "tree",
+            "--locked",
+            "-e",
+            "normal",
+            "--target",
+            "x86_64-unknown-linux-gnu",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}|{l}",
+        ];
         for line in output(cargo(root).args(tree).args(["-p", program]))?.lines() {
             // `name v1.2.3 (/path or proc-macro)|MIT OR Apache-2.0 (*)`
             let Some((package, license)) = line.split_once('|') else { bail!("cargo tree said {line:?}") };
@@ -52,7 +64,8 @@ fn crates(root: &Path, programs: &[&str], components: &mut BTreeMap<String, Valu
             let version = version.trim_start_matches('v');
             let license = license.trim_end_matches("(*)").trim().replace('/', " OR ");
             let purl = format!("pkg:cargo/{name}@{version}");
-            let mut component = json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
+            let mut component =
+                json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
             if !license.is_empty() {
                 component["licenses"] = json!([{ "expression": license }]);
             }
@@ -63,11 +76,15 @@ fn crates(root: &Path, programs: &[&str], components: &mut BTreeMap<String, Valu
 }
 
 fn packages(manifest: &Path, components: &mut BTreeMap<String, Value>) -> Result<()> {
-    let manifest: Value = serde_json::from_str(&fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?)?;
+    let manifest: Value =
+        serde_json::from_str(&fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?)?;
     for package in manifest["packages"].as_array().context("mkosi's manifest lists no packages")? {
         let text = |key: &str| package[key].as_str().with_context(|| format!("a package without {key}"));
         let (name, version, architecture) = (text("name")?, text("version")?, text("architecture")?);
-        let purl = format!("pkg:deb/debian/{name}@{}?arch={architecture}&distro=trixie", version.replace('+', "%2B").replace(':', "%3A"));
+        let purl = format!(
+            "pkg:deb/debian/{name}@{}?arch={architecture}&distro=trixie",
+            version.replace('+', "%2B").replace(':', "%3A")
+        );
         let component = json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
         components.insert(purl, component);
     }

@@ -9,7 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, anyhow};
-use gift_provision::{MAX_PROVISIONING_BYTES, Provisioning, Trust, network::{Network, resolv_conf_of}, verified_provisioning};
+use gift_provision::{
+    MAX_PROVISIONING_BYTES, Provisioning, Trust,
+    network::{Network, resolv_conf_of},
+    verified_provisioning,
+};
 use nix::unistd::User;
 use tracing::{info, warn};
 
@@ -108,7 +112,11 @@ pub(crate) fn name_servers(arguments: &Arguments, state: &Path) -> Result<()> {
     let state = fs::read_to_string(state).with_context(|| state.display().to_string())?;
     if let Some(text) = resolv_conf_of(&state) {
         let file = arguments.run.join("settings/resolv.conf");
-        fs::OpenOptions::new().write(true).truncate(true).open(&file).and_then(|mut file| file.write_all(text.as_bytes()))?;
+        fs::OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&file)
+            .and_then(|mut file| file.write_all(text.as_bytes()))?;
         info!("name servers from the lease");
     }
     Ok(())

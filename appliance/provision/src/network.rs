@@ -75,7 +75,10 @@ impl Network {
             return Err(NetworkError::Value { side: "scanner", what: "the box looks no name up on the scanner side" });
         }
         if !network.scanner.ntp.is_empty() {
-            return Err(NetworkError::Value { side: "scanner", what: "the box asks nobody for the time on the scanner side" });
+            return Err(NetworkError::Value {
+                side: "scanner",
+                what: "the box asks nobody for the time on the scanner side",
+            });
         }
         if network.scanner.port.eq_ignore_ascii_case(&network.wan.port) {
             return Err(NetworkError::SamePort);
