@@ -21,7 +21,7 @@ def target() -> Path:
 @pytest.fixture(scope="session")
 def work(tmp_path_factory) -> Path:
     """Room for disks (some GB)."""
-    directory = Path(os.environ.get("GIFT_HW_WORK", target() / "image/hw"))
+    directory = Path(os.environ.get("GIFT_HW_WORK", target() / "image")) / "hw"
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     return directory

@@ -1,5 +1,6 @@
 """A hospital that gives addresses by DHCP and names by DNS, and a machine whose clock has lost the time."""
 
+import re
 import subprocess
 
 import pytest
@@ -35,6 +36,11 @@ def test_addresses_names_and_time(box, hub, scanner, factory, bench_tools):
         scanner.send_when_it_listens(scanner.objects(2, seed=3), 60)
         hub.wait_for_instances(before + 2, 120)
         assert "nameserver 198.51.100.1" in box.agent.read("/run/gift/settings/resolv.conf")
+        # The state has the time saved; what shows that a server was asked is the filter's counter and timesyncd's own mark.
+        rules = box.agent.run("ip", "netns", "exec", "wan", "/usr/sbin/nft", "list", "ruleset")
+        counted = re.search(r'skuid "systemd-timesync".*counter packets (\d+)', rules)
+        assert counted and int(counted.group(1)) >= 2, rules
+        assert "Synchronized to time server" in box.agent.run("journalctl", "-b", "-o", "cat", "-u", "gift-time") or "Contacted time server" in box.log()
         assert "serial GE-0001, provisioning 2" in box.log()
     finally:
         for server in servers:

@@ -42,7 +42,7 @@ def test_leds_follow(running, hub, scanner):
 
     # Objects are held: nothing for the technician to do, the engineer sees it too.
     planted = scanner.planted(12, seed=2)
-    assert scanner.send(sorted(planted.glob("*.dcm"))).returncode == 0
+    scanner.send_planted(planted)
     took["objects held: attention slow"] = shows(watch, ATTENTION, "slow", 60)
 
     # deid is killed, and does not come back for a while.
@@ -78,7 +78,7 @@ def test_booting_and_sending(box, scanner, factory):
     box.agent.wait_until(lambda: watch.lit(POWER), 60, "any light at all")
     shows(watch, POWER, "steady", 120)
     blinks = len(watch.toggles(POWER, began))
-    assert blinks >= 1
+    assert blinks >= 4, "slow while it starts"
     objects = scanner.objects(400, seed=4)
     sender = threading.Thread(target=scanner.send, args=[objects])
     sender.start()

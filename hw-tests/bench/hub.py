@@ -61,7 +61,7 @@ class Hub:
 
     def instances(self) -> list[dict]:
         """All instances the hub serves (QIDO-RS, PS3.18 section 10.6)."""
-        status, body = self.get("/dicomweb/instances?limit=1000")
+        status, body = self.get("/dicomweb/instances?limit=5000")
         return json.loads(body) if status == 200 and body else []
 
     def wait_for_instances(self, count: int, seconds: float) -> list[dict]:

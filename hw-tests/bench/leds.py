@@ -102,8 +102,13 @@ class LedWatch:
         for when in [*times, began + seconds]:
             lit += (when - last) if now else 0
             last, now = when, not now
-        # A refresh may fall into a phase: what counts is the rate. Changes a second: slow 1, flicker 8, fast 8, blip 0.67.
+        # Changes a second, all through: slow 1, flicker and fast 8, blip 0.67. Anything else is on its way to another pattern.
         rate, share = len(times) / seconds, lit / seconds
-        if rate < 2:
-            return "blip" if share < 0.2 else "slow"
-        return "flicker" if share < 0.37 else "fast"
+        longest = max(later - earlier for earlier, later in zip([began, *times], [*times, began + seconds]))
+        if rate > 5 and longest < 1:
+            return "flicker" if share < 0.37 else "fast"
+        if 0.7 <= rate <= 1.3 and longest < 1.6 and 0.35 < share < 0.65:
+            return "slow"
+        if len(times) >= 3 and rate < 1 and share < 0.1 and longest < 3.3:
+            return "blip"
+        return "changing"

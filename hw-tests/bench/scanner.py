@@ -39,6 +39,13 @@ class Scanner:
                  "-aec", CALLED, "-aet", CALLING, network.SIDES["scanner"][3], "11112", *map(str, objects)]  # fmt: skip
         return subprocess.run(network.inside("scanner", *words), capture_output=True, text=True)
 
+    def send_planted(self, planted: Path) -> None:
+        """C-STORE of a set, each object in the transfer syntax it has."""
+        words = ["dcmsend", "-aec", CALLED, "-aet", CALLING, "--decompress-never", "--no-halt", network.SIDES["scanner"][3], "11112",
+                 *map(str, sorted(planted.glob("*.dcm")))]  # fmt: skip
+        done = subprocess.run(network.inside("scanner", *words), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     def send_when_it_listens(self, objects: list[Path], seconds: float) -> None:
         """Tries again and again, as a scanner's queue does."""
         until = time.monotonic() + seconds

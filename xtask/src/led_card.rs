@@ -123,7 +123,7 @@ td.light { width: 36mm; text-align: center; font-size: 9pt }
 </style>
 <h1>GIFT-Cloud Edge: what the lights say</h1>
 <p>Scanner network into the port marked <b>Scanner</b>, internet into <b>Uplink</b>, power. There is nothing to switch on and nothing to set.
-The bars show three seconds of a light. Images are never lost while the box is off: the scanner keeps them and sends again.</p>
+The bars show three seconds of a light. <b>All lights dark for more than three minutes</b> while the plug is in: call support. Images are never lost while the box is off: the scanner keeps them and sends again.</p>
 <table>
 {rows}</table>
 </html>

@@ -88,6 +88,9 @@ fn open_and_seal(
     fs::DirBuilder::new().recursive(true).mode(0o700).create(credentials)?;
     let sealed = Command::new(SYSTEMD_CREDS)
         .arg("encrypt")
+        // With the secret on the encrypted state, which the TPM opened already. Not with the TPM a second time at each boot: a TPM
+        // that lost its power a few times refuses to seal for a while (TPM_RC_LOCKOUT), and the box would not start.
+        .arg("--with-key=host")
         .arg(format!("--name={name}"))
         .arg(&plain)
         .arg(credentials.join(name))

@@ -9,6 +9,9 @@ mod serve;
 
 use anyhow::{Result, bail};
 
+/// System V key of what `serve` plants for the probe to find.
+pub(crate) const PLANTED_KEY: i64 = 0x6769_6674;
+
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
