@@ -14,6 +14,11 @@ from bench.scanner import Scanner
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# The image that boxes begin with, and the one that they are updated to.
+VERSION = os.environ.get("GIFT_HW_VERSION", "0.1.0")
+NEXT = os.environ.get("GIFT_HW_NEXT", "0.1.0.1")
+
+
 def target() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
@@ -29,10 +34,10 @@ def work(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def image() -> Path:
-    """The newest image of `cargo xtask image --bench`."""
-    images = sorted((target() / "image/bench").glob("gift-edge_*[0-9].raw"), key=lambda path: path.stat().st_mtime)
-    assert images, "no image: cargo xtask image --bench"
-    return images[-1]
+    """The image of `cargo xtask image --bench` that boxes begin with."""
+    found = target() / f"image/bench/gift-edge_{VERSION}.raw"
+    assert found.exists(), "no image: cargo xtask image --bench"
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ use crate::{
     settings::{self, Settings},
     store::{
         audit::{self, Verified},
-        fleet, policy,
+        fleet, policy, update,
         users::{self, Role},
     },
 };
@@ -69,6 +69,13 @@ pub enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Put a signed system update up for the boxes.
+    AddUpdate {
+        /// What was signed, with its signature.
+        signed: PathBuf,
+        /// The archive that it names.
+        archive: PathBuf,
+    },
     /// Check that no row of the audit trail was altered or removed.
     VerifyAudit,
 }
@@ -113,8 +120,13 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
             hub.store.write_blocking(move |c, key| fleet::acknowledge(c, key, &name))?;
         }
         Command::AddPolicy { file } => {
-            let bytes = read_bundle(&file).with_context(|| file.display().to_string())?;
+            let bytes = read(&file, gift_wire::MAX_BUNDLE_BYTES)?;
             let serial = hub.store.write_blocking(move |c, key| policy::add(c, key, &bytes))?;
+            print(&format!("serial {serial}\n"))?;
+        }
+        Command::AddUpdate { signed, archive } => {
+            let bytes = read(&signed, gift_wire::MAX_UPDATE_JSON_BYTES)?;
+            let serial = update::add(&hub.store, bytes, &archive)?;
             print(&format!("serial {serial}\n"))?;
         }
         Command::VerifyAudit => match hub.store.write_blocking(audit::verify)? {
@@ -125,11 +137,12 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_bundle(file: &Path) -> std::io::Result<Vec<u8>> {
+/// What a file holds: `most` bytes, and one more, so that a longer one is seen to be.
+fn read(path: &Path, most: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One more than allowed, so that a longer one is seen to be.
-    let most = gift_wire::MAX_BUNDLE_BYTES as u64 + 1;
-    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::open(file)?, most), &mut bytes)?;
+    let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+    let mut file = std::io::Read::take(file, most as u64 + 1);
+    std::io::Read::read_to_end(&mut file, &mut bytes).with_context(|| path.display().to_string())?;
     Ok(bytes)
 }
 

@@ -26,6 +26,9 @@ const DAILY: Duration = Duration::from_hours(24);
 /// Downloads at a time.
 const DOWNLOADS: usize = 64;
 
+/// Downloads of system updates at a time: apart from the others, so that a fleet that updates itself keeps no researcher out.
+const UPDATE_DOWNLOADS: usize = 64;
+
 /// What every request may need.
 #[derive(Debug)]
 pub struct Hub {
@@ -41,6 +44,8 @@ pub struct Hub {
     pub uploads: Arc<Semaphore>,
     /// Downloads under way.
     pub downloads: Arc<Semaphore>,
+    /// Downloads of system updates under way.
+    pub update_downloads: Arc<Semaphore>,
     /// Passwords, sessions, throttles.
     pub auth: Auth,
 }
@@ -56,8 +61,9 @@ impl Hub {
         let checker = Checker::new(&settings)?;
         let uploads = Arc::new(Semaphore::new(settings.ingest.concurrent_uploads));
         let downloads = Arc::new(Semaphore::new(DOWNLOADS));
+        let update_downloads = Arc::new(Semaphore::new(UPDATE_DOWNLOADS));
         let auth = Auth::new(&settings)?;
-        Ok(Self { settings, pki, store, checker, uploads, downloads, auth })
+        Ok(Self { settings, pki, store, checker, uploads, downloads, update_downloads, auth })
     }
 
     /// Makes certificates of both listeners if they are not there.

@@ -16,7 +16,7 @@ use hyper_util::{
 use rustls_pki_types::CertificateDer;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{Notify, Semaphore, watch},
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
@@ -55,6 +55,9 @@ pub struct Peer {
     pub local_port: u16,
     /// The client certificate that TLS verified, if one was shown.
     pub certificate: Option<CertificateDer<'static>>,
+    /// Cuts the connection when it is told that the peer takes nothing of a body: neither HTTP/1.1 nor a living HTTP/2 connection ends
+    /// by itself then.
+    pub stalled: Arc<Notify>,
 }
 
 /// One listener.
@@ -145,7 +148,8 @@ async fn connection(
     };
     let certificate =
         tls.get_ref().1.peer_certificates().and_then(|chain| chain.first()).map(|der| der.clone().into_owned());
-    let peer = Peer { address, local_port, certificate };
+    let stalled = Arc::new(Notify::new());
+    let peer = Peer { address, local_port, certificate, stalled: Arc::clone(&stalled) };
     let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.clone().call(request)
@@ -163,8 +167,11 @@ async fn connection(
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_EVERY);
     let serving = builder.serve_connection(TokioIo::new(tls), service).into_owned();
-    // What breaks a connection is the peer's affair; its requests were answered one by one.
-    let _ = watcher.watch(serving).await;
+    tokio::select! {
+        // What breaks a connection is the peer's affair; its requests were answered one by one.
+        _ = watcher.watch(serving) => {}
+        () = stalled.notified() => {}
+    }
 }
 
 /// Counts connections per address.

@@ -108,7 +108,7 @@ impl Default for Enrolment {
 pub struct Ingest {
     /// Uploads at a time; one more is asked to come back.
     pub concurrent_uploads: usize,
-    /// Longest silence within an upload, seconds.
+    /// Longest silence within an upload, or within a box's download of a system update, seconds.
     pub idle_seconds: u64,
     /// Space kept free on the archive's file system, MiB; below it uploads are asked to come back.
     pub disk_reserve_mib: u64,

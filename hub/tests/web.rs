@@ -5,31 +5,11 @@ mod common;
 
 use std::time::Instant;
 
-use common::{Hub, PASSWORD, Setup, samples};
-use reqwest::{Client, Response, StatusCode};
+use common::{Hub, PASSWORD, Setup, cookie, get, log_in, samples};
+use reqwest::StatusCode;
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
     frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-
-async fn log_in(hub: &Hub, client: &Client, name: &str, password: &str) -> Response {
-    let form = format!("name={name}&password={}", password.replace(' ', "+"));
-    client
-        .post(format!("{}/login", hub.web))
-        .header("origin", &hub.web)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(form)
-        .send()
-        .await
-        .unwrap()
-}
-
-fn cookie(response: &Response) -> String {
-    response.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
-}
-
-async fn get(hub: &Hub, path: &str, cookie: &str) -> Response {
-    hub.client().get(format!("{}{path}", hub.web)).header("cookie", cookie).send().await.unwrap()
-}
 
 #[tokio::test]
 async fn sessions_roles_and_forgery() {

@@ -59,11 +59,27 @@ class Factory:
         uplink = (self.samples / "uplink.toml").read_text()
         before = '# hub-address = "192.0.2.1"'
         assert before in uplink
-        (texts / "uplink.toml").write_text(uplink if wan is not None else uplink.replace(before, 'hub-address = "198.51.100.1"'))
+        if wan is None:
+            uplink = uplink.replace(before, 'hub-address = "198.51.100.1"')
+        # Signed updates are asked for often, so that a test need not wait.
+        for line in ("[updates]", 'staging = "/var/lib/gift/update/staging"', 'inbox = "/var/lib/gift/update/inbox"'):
+            assert f"# {line}" in uplink
+            uplink = uplink.replace(f"# {line}", line)
+        uplink = uplink.replace('inbox = "/var/lib/gift/update/inbox"', 'inbox = "/var/lib/gift/update/inbox"\ninterval-seconds = 5')
+        (texts / "uplink.toml").write_text(uplink)
         out = self.home / f"provisioning-{number}.json"
         self.keys("provisioning", str(texts), "--serial", SERIAL, "--number", str(number), "--key", str(self.signer),
                   "--out", str(out))  # fmt: skip
         machine.write_partition("gift-provision", out.read_bytes())
+
+    def update(self, parts: Path, version: str, serial: int, days: int = 90, key: Path | None = None) -> tuple[Path, Path]:
+        """Signs an image's parts as an update: what was signed, and the archive."""
+        out, archive = self.home / f"update-{serial}.json", self.home / f"update-{serial}.archive"
+        out.unlink(missing_ok=True)
+        archive.unlink(missing_ok=True)
+        self.keys("update", str(parts), "--image-version", version, "--serial", str(serial), "--days", str(days),
+                  "--key", str(key or self.signer.parent / "update.key"), "--archive", str(archive), "--out", str(out))  # fmt: skip
+        return out, archive
 
     def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
         """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs."""

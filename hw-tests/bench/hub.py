@@ -59,6 +59,14 @@ class Hub:
         body, _, status = done.stdout.rpartition(b"\n")
         return int(status or 0), body
 
+    def fleet_page(self) -> str:
+        """The fleet page, as the research engineer sees it after logging in."""
+        jar, address = self.home / "cookies", f"https://{ADDRESS}:8444"
+        words = ["curl", "-s", "--max-time", "30", "--cacert", str(self.home / "roots.pem"), "-b", str(jar), "-c", str(jar)]
+        subprocess.run(network.inside("wan", *words, "-o", "/dev/null", "--data-urlencode", "name=engineer",
+                                      "--data-urlencode", f"password={self.password}", f"{address}/login"), check=True)  # fmt: skip
+        return subprocess.run(network.inside("wan", *words, f"{address}/"), capture_output=True, text=True, check=True).stdout
+
     def instances(self) -> list[dict]:
         """All instances the hub serves (QIDO-RS, PS3.18 section 10.6)."""
         status, body = self.get("/dicomweb/instances?limit=5000")

@@ -17,8 +17,12 @@ use crate::{
     sbom,
 };
 
+/// Version of the image that the tests update the box to.
+const NEXT_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
+
 /// What is installed in `/usr/bin` of the image (image-build/executables.root).
-const PROGRAMS: &[&str] = &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-provision", "gift-keys"];
+const PROGRAMS: &[&str] =
+    &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-provision", "gift-keys", "gift-updater"];
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -31,6 +35,9 @@ pub(crate) struct Options {
     /// Public keys of those who may sign a box's provisioning, one a line. Without it a test key is made.
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
+    /// Public keys of those who may sign system updates, one a line. Without it a test key is made.
+    #[arg(long, value_name = "FILE")]
+    trust_updates: Option<PathBuf>,
     /// An image for the test bench: the same, and a way in (hw-tests/agent). Never shipped.
     #[arg(long)]
     bench: bool,
@@ -75,7 +82,9 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     fs::copy(root.join("config/samples/health.toml"), share.join("defaults/health.toml"))?;
     // Bound over by what the provisioning says (gift-uplink.service).
     fs::write(stage.join("etc/resolv.conf"), "")?;
-    fs::write(share.join("trust/provisioning.pub"), trust(&binaries, &work, options.trust.as_deref())?)?;
+    for (name, given) in [("provisioning", &options.trust), ("update", &options.trust_updates)] {
+        fs::write(share.join(format!("trust/{name}.pub")), trust(&binaries, &work, name, given.as_deref())?)?;
+    }
     if options.bench {
         stage_bench(root, &stage)?;
     }
@@ -153,17 +162,22 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], (cuts, flips):
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys", "gift-bench"] {
+    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     if !options.keep_image {
-        let image_version = env!("CARGO_PKG_VERSION").to_owned();
-        image(root, &Options { image_version, binaries: Some(binaries.clone()), trust: None, bench: true })?;
+        // And the same as the next version, which the running box is updated to.
+        for image_version in [env!("CARGO_PKG_VERSION").to_owned(), NEXT_VERSION.to_owned()] {
+            let binaries = Some(binaries.clone());
+            image(root, &Options { image_version, binaries, trust: None, trust_updates: None, bench: true })?;
+        }
     }
     run(Command::new(python)
         .current_dir(root.join("hw-tests"))
         .env("GIFT_BIN_DIR", &binaries)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("GIFT_HW_VERSION", env!("CARGO_PKG_VERSION"))
+        .env("GIFT_HW_NEXT", NEXT_VERSION)
         .env("GIFT_HW_CUTS", cuts.to_string())
         .env("GIFT_HW_FLIPS", flips.to_string())
         .args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "--durations=0", "--durations-min=5"])
@@ -171,12 +185,12 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], (cuts, flips):
         .args(&options.arguments))
 }
 
-/// The keys whose provisionings the image believes: those given, or a test key of this working tree.
-fn trust(binaries: &Path, work: &Path, given: Option<&Path>) -> Result<String> {
+/// The keys whose provisionings or updates the image believes: those given, or a test key of this working tree.
+fn trust(binaries: &Path, work: &Path, name: &str, given: Option<&Path>) -> Result<String> {
     if let Some(file) = given {
         return fs::read_to_string(file).with_context(|| file.display().to_string());
     }
-    let (key, public) = (work.join("keys/provisioning.key"), work.join("keys/provisioning.pub"));
+    let (key, public) = (work.join(format!("keys/{name}.key")), work.join(format!("keys/{name}.pub")));
     if !public.exists() {
         fs::create_dir_all(work.join("keys"))?;
         let said = output(Command::new(binaries.join("gift-keys")).arg("policy-key").arg(&key))?;

@@ -24,6 +24,14 @@ pub(crate) fn identifier(previous: Option<&str>) -> io::Result<String> {
     }
 }
 
+/// Version of the box's software: of the image that runs (os-release(5), IMAGE_VERSION), else of this program.
+pub(crate) fn software() -> String {
+    let release = fs::read_to_string("/usr/lib/os-release").unwrap_or_default();
+    let image = release.lines().find_map(|line| line.strip_prefix("IMAGE_VERSION="));
+    let image = image.map(|image| image.trim_matches('"')).and_then(gift_wire::ImageVersion::parse);
+    image.map_or_else(|| env!("CARGO_PKG_VERSION").to_owned(), |image| image.to_string())
+}
+
 /// The digits of a UUID or of an identifier without dashes; `None` for anything else.
 fn digits(text: &str) -> Option<String> {
     let bare = text.trim().replace('-', "").to_ascii_lowercase();

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use gift_service::{StatusFile, Supervisor, now_ms, read_status};
 use gift_status::{
-    DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, UplinkStatus, Verdict,
+    DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, UpdaterStatus, UplinkStatus,
+    Verdict,
 };
 use gift_wire::{HealthReport, WIRE_VERSION};
 use nix::sys::statvfs::statvfs;
@@ -60,6 +61,7 @@ struct Findings {
     receiver: Option<StatusRecord<ReceiverStatus>>,
     deid: Option<StatusRecord<DeidStatus>>,
     uplink: Option<StatusRecord<UplinkStatus>>,
+    updater: Option<StatusRecord<UpdaterStatus>>,
     disk: DiskState,
     verdict: Verdict,
 }
@@ -68,6 +70,7 @@ struct Findings {
 #[derive(Debug)]
 pub(crate) struct Judge {
     settings: Settings,
+    software: String,
     leds: LedPanel,
     reporter: Reporter,
     status_file: StatusFile,
@@ -92,6 +95,7 @@ impl Judge {
             status_file: StatusFile::new(&settings.status_directory),
             status: HealthStatus { boot, sequence, ..HealthStatus::default() },
             settings,
+            software: boot::software(),
             last: None,
             disk_failing: false,
             status_failing: false,
@@ -134,10 +138,18 @@ impl Judge {
         let receiver = read_status(Process::Receiver, &self.settings.receiver_status).ok();
         let deid = read_status(Process::Deid, &self.settings.deid_status).ok();
         let uplink = read_status(Process::Uplink, &self.settings.uplink_status).ok();
+        let updater = read_status(Process::Updater, &self.settings.updater_status).ok();
         let disk = self.disk();
-        let inputs = Inputs { now_ms, receiver: receiver.as_ref(), deid: deid.as_ref(), uplink: uplink.as_ref(), disk };
+        let inputs = Inputs {
+            now_ms,
+            receiver: receiver.as_ref(),
+            deid: deid.as_ref(),
+            uplink: uplink.as_ref(),
+            updater: updater.as_ref(),
+            disk,
+        };
         let verdict = gift_status::verdict(&inputs);
-        Findings { receiver, deid, uplink, disk, verdict }
+        Findings { receiver, deid, uplink, updater, disk, verdict }
     }
 
     /// The state disk; one that cannot be asked counts as full.
@@ -165,12 +177,13 @@ impl Judge {
             boot: self.status.boot.clone(),
             sequence: self.status.sequence,
             sent_ms: now_ms,
-            software: env!("CARGO_PKG_VERSION").to_owned(),
+            software: self.software.clone(),
             verdict: findings.verdict.clone(),
             disk: findings.disk,
             receiver: findings.receiver.as_ref().map(|record| coarse(record.body.clone(), now_ms)),
             deid: findings.deid.as_ref().map(|record| record.body.clone()),
             uplink: findings.uplink.as_ref().map(|record| record.body.clone()),
+            update: findings.updater.as_ref().map(|record| record.body),
         }
     }
 

@@ -90,7 +90,7 @@ macro_rules! table {
     };
 }
 
-table!(Power, PowerLed { Starting starting => "starting", Ready ready => "ready", Fault fault => "fault", });
+table!(Power, PowerLed { Starting starting => "starting", Ready ready => "ready", Updating updating => "updating", Fault fault => "fault", });
 table!(Scanner, ScannerLed {
     Waiting waiting => "waiting", Idle idle => "idle", Receiving receiving => "receiving",
     Refusing refusing => "refusing", Down down => "down",

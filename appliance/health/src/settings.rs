@@ -19,6 +19,9 @@ pub(crate) struct Settings {
     pub(crate) deid_status: PathBuf,
     /// Where the uplink does.
     pub(crate) uplink_status: PathBuf,
+    /// Where the updater does.
+    #[serde(default = "updater_status")]
+    pub(crate) updater_status: PathBuf,
     /// Where this process does.
     pub(crate) status_directory: PathBuf,
     /// A directory on the disk that holds the queues.
@@ -92,6 +95,9 @@ pub(crate) enum LedKind {
 
 fn one_second() -> u64 {
     1000
+}
+fn updater_status() -> PathBuf {
+    "/run/gift/status/updater".into()
 }
 fn power() -> String {
     "power".into()

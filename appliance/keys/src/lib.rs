@@ -10,4 +10,5 @@ pub mod files;
 pub mod label;
 pub mod provisioning;
 pub mod share;
+pub mod update;
 pub mod wrap;

@@ -1,4 +1,5 @@
-//! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes; and policy bundles, signed offline.
+//! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes; and what is signed offline for boxes: policy
+//! bundles, provisionings, system updates.
 //!
 //! May touch: the files it is given. May not touch: any network; it opens no socket, and replaces no file.
 //! A compromise of the machine it runs on yields the keys it is given there: use one that is never online, has no swap and
@@ -18,8 +19,9 @@ use gift_deidentify::pseudonym::Scheme;
 use gift_keys::{
     bundle, files, label, provisioning,
     share::{self, Share},
-    wrap,
+    update, wrap,
 };
+use gift_wire::ImageVersion;
 use zeroize::Zeroizing;
 
 /// Keys of sites and linkage domains, offline.
@@ -144,6 +146,30 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
+    /// Sign a system update, which the hub carries to boxes (`gift-hub add-update`). Signers of updates have keys of their own (`policy-key`),
+    /// which images are built with.
+    Update {
+        /// Directory with the image's parts (`cargo xtask image`).
+        image: PathBuf,
+        /// Version of the image: one to four numbers with points between them.
+        #[arg(long, value_name = "VERSION", value_parser = image_version)]
+        image_version: ImageVersion,
+        /// Greater than that of every update before.
+        #[arg(long, value_name = "N")]
+        serial: u64,
+        /// For how many days boxes take it.
+        #[arg(long, value_name = "DAYS", default_value_t = 90)]
+        days: u64,
+        /// The signer's key file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The archive to make.
+        #[arg(long, value_name = "FILE")]
+        archive: PathBuf,
+        /// The signed update to make.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
     /// Print one patient's subject pseudonym. Standard input says who: with --site-key two lines, Issuer of Patient ID (may be
     /// empty) and Patient ID; with --linkage-key one line, the national number.
     Label {
@@ -218,6 +244,12 @@ fn main() -> Result<()> {
             files::write(&out, provisioning::make(&texts, serial, number, today, &files::read(&key)?)?)?;
             println!("number {number}");
         }
+        Verb::Update { image, image_version, serial, days, key, archive, out } => {
+            let (image, version) = (image.as_path(), &image_version);
+            let order = update::Order { image, version, serial, today: Utc::now().date_naive(), days };
+            files::write(&out, update::make(&order, &files::read(&key)?, &archive)?)?;
+            println!("serial {serial}");
+        }
         Verb::Label { site_key, linkage_key, scheme } => {
             let label = match (site_key, linkage_key, scheme) {
                 (Some(file), None, None) => {
@@ -234,6 +266,10 @@ fn main() -> Result<()> {
         }
     }
     Ok(())
+}
+
+fn image_version(text: &str) -> Result<ImageVersion, &'static str> {
+    ImageVersion::parse(text).ok_or("one to four numbers below 100000 with points between them")
 }
 
 fn print_id(key: &Credential) {

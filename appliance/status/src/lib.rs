@@ -11,7 +11,8 @@ mod verdict;
 
 pub use reason::{HoldReason, RejectReason, UploadFailure};
 pub use record::{
-    DeidStatus, EnrolmentState, HubLink, Process, ReceiverStatus, RunState, STATUS_VERSION, StatusRecord, UplinkStatus,
+    DeidStatus, EnrolmentState, HubLink, Process, ReceiverStatus, RunState, STATUS_VERSION, StatusRecord,
+    UpdateRefusal, UpdateState, UpdaterStatus, UplinkStatus,
 };
 pub use verdict::{
     AttentionLed, Cause, DiskState, Inputs, Leds, PowerLed, STALE_AFTER_MS, ScannerLed, UplinkLed, Verdict,

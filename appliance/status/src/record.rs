@@ -21,6 +21,8 @@ pub enum Process {
     Uplink,
     /// Verdict, LEDs, report.
     Health,
+    /// The oneshot that writes system updates.
+    Updater,
 }
 
 impl Process {
@@ -31,6 +33,7 @@ impl Process {
             Self::Deid => "deid",
             Self::Uplink => "uplink",
             Self::Health => "health",
+            Self::Updater => "updater",
         }
     }
 }
@@ -171,4 +174,59 @@ pub struct UplinkStatus {
     pub damaged_total: u64,
     /// Objects whose receipt matched and that the hub keeps apart, because its own check against the profile failed.
     pub isolated_total: u64,
+}
+
+/// Where the newest system update stands. What the updater publishes; it is a oneshot, so its record does not age.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UpdaterStatus {
+    /// Serial of the newest update that was taken; 0 before the first.
+    pub serial: u64,
+    /// What became of it.
+    pub state: UpdateState,
+    /// Why the last one that was refused was, until another is taken.
+    pub refusal: Option<UpdateRefusal>,
+    /// When the state changed, ms since the Unix epoch.
+    pub changed_ms: u64,
+}
+
+/// What became of an update that was taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateState {
+    /// None was taken yet.
+    #[default]
+    None,
+    /// It is being written to the other slot.
+    Installing,
+    /// It is written; the box starts again into it.
+    Installed,
+    /// It runs, and must show that it works before it counts.
+    Trying,
+    /// It runs and works: the boot loader keeps to it.
+    Confirmed,
+    /// It did not work: the box went back to the image before.
+    RolledBack,
+    /// It could not be written.
+    Failed,
+}
+
+/// Why an update was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateRefusal {
+    /// Not the form of one.
+    Form,
+    /// No trusted key signed it.
+    Signature,
+    /// Its serial is not greater than that of every one before.
+    Serial,
+    /// Its image is not newer than the one that runs.
+    Version,
+    /// Its last day has passed.
+    Expired,
+    /// The archive is not the one that was signed.
+    Content,
+    /// There is no room for it.
+    Room,
 }

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeidStatus, EnrolmentState, HubLink, ReceiverStatus, RunState, StatusRecord, UplinkStatus};
+use crate::{
+    DeidStatus, EnrolmentState, HubLink, ReceiverStatus, RunState, StatusRecord, UpdateState, UpdaterStatus,
+    UplinkStatus,
+};
 
 /// A record older than this means that its process no longer lives: three times the publishing interval of 3 s.
 pub const STALE_AFTER_MS: u64 = 9_000;
@@ -21,6 +24,8 @@ pub struct Inputs<'a> {
     pub deid: Option<&'a StatusRecord<DeidStatus>>,
     /// The uplink's record.
     pub uplink: Option<&'a StatusRecord<UplinkStatus>>,
+    /// The updater's record, if there is one; it does not age.
+    pub updater: Option<&'a StatusRecord<UpdaterStatus>>,
     /// The state disk.
     pub disk: DiskState,
 }
@@ -80,6 +85,12 @@ pub enum Cause {
     ObjectsRefused,
     /// Damaged spool items were set aside.
     DamagedItems,
+    /// A system update is being written.
+    UpdateRunning,
+    /// A system update was refused.
+    UpdateRefused,
+    /// A system update did not work or could not be written: the box runs the image before.
+    UpdateFailed,
 }
 
 /// Power/ready LED.
@@ -90,6 +101,8 @@ pub enum PowerLed {
     Starting,
     /// Ready.
     Ready,
+    /// Ready, and a system update is being written: do not pull the plug.
+    Updating,
     /// A process is down.
     Fault,
 }
@@ -205,6 +218,20 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
             HubLink::Unknown | HubLink::Connected => {}
         }
     }
+    let mut updating = false;
+    if let Some(update) = inputs.updater.map(|record| &record.body) {
+        match update.state {
+            UpdateState::Installing | UpdateState::Installed => {
+                updating = true;
+                causes.push(Cause::UpdateRunning);
+            }
+            UpdateState::RolledBack | UpdateState::Failed => causes.push(Cause::UpdateFailed),
+            UpdateState::None | UpdateState::Trying | UpdateState::Confirmed => {}
+        }
+        if update.refusal.is_some() {
+            causes.push(Cause::UpdateRefused);
+        }
+    }
     causes.sort_unstable();
     causes.dedup();
 
@@ -215,7 +242,7 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         VerdictWord::Fault
     } else if starting {
         VerdictWord::Starting
-    } else if causes.is_empty() {
+    } else if causes.iter().all(|cause| *cause == Cause::UpdateRunning) {
         VerdictWord::Ok
     } else {
         VerdictWord::Attention
@@ -224,6 +251,7 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         power: match word {
             VerdictWord::Fault => PowerLed::Fault,
             VerdictWord::Starting => PowerLed::Starting,
+            VerdictWord::Ok | VerdictWord::Attention if updating => PowerLed::Updating,
             VerdictWord::Ok | VerdictWord::Attention => PowerLed::Ready,
         },
         scanner: match receiver {
@@ -247,7 +275,7 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         },
         attention: if down || causes.contains(&Cause::PathIntercepted) || causes.contains(&Cause::EnrolmentRefused) {
             AttentionLed::Call
-        } else if causes.is_empty() || causes == [Cause::HubUnreachable] {
+        } else if causes.iter().all(|cause| matches!(cause, Cause::HubUnreachable | Cause::UpdateRunning)) {
             AttentionLed::None
         } else {
             AttentionLed::Look

@@ -42,6 +42,16 @@ pub(crate) fn hub_link(link: HubLink) {
     }
 }
 
+/// An update of the hub lies in the updater's drop.
+pub(crate) fn update_handed_over(bytes: u64) {
+    tracing::info!(bytes, "system update handed over");
+}
+
+/// What came from the hub is not the archive that its update names.
+pub(crate) fn update_damaged() {
+    tracing::warn!("a system update was damaged on its way, and is fetched again");
+}
+
 /// A policy bundle of the hub lies in deid's drop.
 pub(crate) fn policy_handed_over(bytes: usize) {
     tracing::info!(bytes, "policy bundle handed over");

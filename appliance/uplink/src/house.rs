@@ -5,6 +5,7 @@
 //! health/newest.json   the newest health report not yet sent
 //! identity/            device key and certificate
 //! set-aside/           damaged objects, for diagnosis
+//! update/<sha256>      the archive of a system update on its way; update.tag = as below
 //! policy.tag           entity tag of the policy bundle handed over last
 //! ledger.sqlite        one row per object
 //! ```

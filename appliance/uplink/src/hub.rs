@@ -3,9 +3,10 @@
 
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use gift_wire::{
-    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, MAX_BUNDLE_BYTES, Manifest, POLICY_PATH, RECEIPT_HEADER,
-    Receipt, STOW_PATH, WIRE_VERSION,
+    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, MAX_BUNDLE_BYTES, MAX_UPDATE_JSON_BYTES, Manifest,
+    POLICY_PATH, RECEIPT_HEADER, Receipt, STOW_PATH, Sha256Hex, UPDATE_PATH, WIRE_VERSION,
 };
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Response};
@@ -37,6 +38,7 @@ pub(crate) struct Hub {
     health_url: String,
     store_url: String,
     policy_url: String,
+    update_url: String,
     timeouts: Timeouts,
 }
 
@@ -120,6 +122,7 @@ impl Hub {
             health_url: settings.hub_path(HEALTH_PATH),
             store_url: settings.hub_path(STOW_PATH),
             policy_url: settings.hub_path(POLICY_PATH),
+            update_url: settings.hub_path(UPDATE_PATH),
             timeouts,
         })
     }
@@ -152,7 +155,57 @@ impl Hub {
     /// # Errors
     /// See [`AttemptError`].
     pub(crate) async fn policy(&self, tag: Option<&str>) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
-        let mut request = self.client.get(&self.policy_url);
+        self.newest(&self.policy_url, tag, MAX_BUNDLE_BYTES).await
+    }
+
+    /// The newest signed system update with its entity tag, unless it is the one of `tag`, or there is none.
+    ///
+    /// # Errors
+    /// See [`AttemptError`].
+    pub(crate) async fn update(&self, tag: Option<&str>) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
+        self.newest(&self.update_url, tag, MAX_UPDATE_JSON_BYTES).await
+    }
+
+    /// An update's archive, from its byte `from` on (RFC 9110 §14.2).
+    ///
+    /// # Errors
+    /// See [`AttemptError`]; an answer that begins elsewhere counts as [`AttemptError::Busy`].
+    pub(crate) async fn archive(&self, digest: &Sha256Hex, from: u64) -> Result<Response, AttemptError> {
+        let mut request = self.client.get(format!("{}/{digest}", self.update_url));
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        let answer = self.within_answer_time(request.send()).await?.map_err(|error| failure::of_error(&error))?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(failure::of_status(status, answer.headers()));
+        }
+        let range = answer.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
+        let begins_there = match status {
+            StatusCode::OK => from == 0,
+            StatusCode::PARTIAL_CONTENT => range.is_some_and(|range| range.starts_with(&format!("bytes {from}-"))),
+            _ => false,
+        };
+        if begins_there { Ok(answer) } else { Err(AttemptError::Busy { status: status.as_u16(), retry_after: None }) }
+    }
+
+    /// The next piece of an answer; `None` at its end.
+    ///
+    /// # Errors
+    /// See [`AttemptError`]; nothing came for too long.
+    pub(crate) async fn next_piece(&self, answer: &mut Response) -> Result<Option<Bytes>, AttemptError> {
+        let stall = Duration::from_millis(self.timeouts.stall_ms);
+        let piece = time::timeout(stall, answer.chunk()).await.map_err(|_| AttemptError::Unreachable)?;
+        piece.map_err(|error| failure::of_error(&error))
+    }
+
+    async fn newest(
+        &self,
+        url: &str,
+        tag: Option<&str>,
+        most: usize,
+    ) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
+        let mut request = self.client.get(url);
         if let Some(tag) = tag {
             request = request.header(header::IF_NONE_MATCH, tag);
         }
@@ -169,7 +222,7 @@ impl Hub {
         let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.len() <= 128);
         let tag = tag.ok_or(AttemptError::Busy { status: status.as_u16(), retry_after: None })?.to_owned();
         // As many bytes as a slow line may take a while for: what stalls is given up by the connection's own timers.
-        let bytes = read_limited(answer, MAX_BUNDLE_BYTES).await?;
+        let bytes = read_limited(answer, most).await?;
         Ok(Some((tag, bytes)))
     }
 

@@ -32,6 +32,7 @@ mod queue_file;
 mod reconcile;
 mod report_slot;
 mod settings;
+mod update;
 
 use std::path::PathBuf;
 

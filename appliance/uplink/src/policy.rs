@@ -10,7 +10,7 @@ use crate::{
     enroller::HubInUse,
     error::UplinkError,
     events,
-    settings::{PolicyDrop, Settings},
+    settings::{Settings, SignedDrop},
 };
 
 /// File in the house: the entity tag of the bundle that was handed over last.
@@ -31,7 +31,7 @@ impl PolicyCarrier {
     /// # Errors
     /// A directory that cannot be used.
     pub(crate) fn open(settings: &Settings, hub: HubInUse) -> Result<Option<Self>, UplinkError> {
-        let Some(PolicyDrop { staging, inbox, interval_seconds }) = &settings.policy else { return Ok(None) };
+        let Some(SignedDrop { staging, inbox, interval_seconds }) = &settings.policy else { return Ok(None) };
         let drop = Arc::new(Depositor::open(staging, inbox)?);
         let interval = Duration::from_secs(*interval_seconds);
         Ok(Some(Self { hub, drop, house: settings.house.clone(), interval }))

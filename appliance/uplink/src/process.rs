@@ -35,6 +35,7 @@ use crate::{
     reconcile::reconcile,
     report_slot::ReportSlot,
     settings::Settings,
+    update::UpdateCarrier,
 };
 
 /// How often the status record is published.
@@ -83,7 +84,8 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     };
     let identity = IdentityStore::open(&house.identity())?;
     let (enroller, hub) = Enroller::open(settings.clone(), identity, board.clone())?;
-    let carrier = PolicyCarrier::open(&settings, hub.clone())?;
+    let policies = PolicyCarrier::open(&settings, hub.clone())?;
+    let updates = UpdateCarrier::open(&settings, hub.clone())?;
     let pulse = courier_pulse.clone();
     let courier = Courier {
         settings: settings.clone(),
@@ -105,9 +107,10 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     };
     let publishing = tokio::spawn(publisher.run(stopped.clone()));
     let enrolling = tokio::spawn(async move {
-        match carrier {
-            Some(carrier) => tokio::select! { ended = enroller.run() => ended, ended = carrier.run() => ended },
-            None => enroller.run().await,
+        tokio::select! {
+            ended = enroller.run() => ended,
+            Some(ended) = maybe(policies.map(PolicyCarrier::run)) => ended,
+            Some(ended) = maybe(updates.map(UpdateCarrier::run)) => ended,
         }
     });
     let outbox_thread = outbox.start();
@@ -124,6 +127,11 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     let threads = threads.await.unwrap_or(Err(UplinkError::Ended("the threads")));
     let _ = publishing.await;
     threads.and(outcome)
+}
+
+/// What `work` gives; `None` at once where there is none.
+async fn maybe<T>(work: Option<impl Future<Output = T>>) -> Option<T> {
+    Some(work?.await)
 }
 
 /// Waits for a signal, or for the end of a part that should not end. On return the courier has ended.

@@ -76,7 +76,7 @@ pub(crate) mod tests {
 
     pub(crate) fn report(sequence: u64) -> Vec<u8> {
         let disk = DiskState { free_bytes: 9, total_bytes: 9, reserve_bytes: 1 };
-        let verdict = verdict(&Inputs { now_ms: 1, receiver: None, deid: None, uplink: None, disk });
+        let verdict = verdict(&Inputs { now_ms: 1, receiver: None, deid: None, uplink: None, updater: None, disk });
         let report = HealthReport {
             version: gift_wire::WIRE_VERSION,
             boot: "0a".repeat(16),
@@ -88,6 +88,7 @@ pub(crate) mod tests {
             receiver: None,
             deid: None,
             uplink: None,
+            update: None,
         };
         serde_json::to_vec(&report).unwrap()
     }

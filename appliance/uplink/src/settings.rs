@@ -47,7 +47,10 @@ pub(crate) struct Settings {
     pub(crate) receipts_kept: u64,
     /// Where signed policy bundles go; without this none is fetched.
     #[serde(default)]
-    pub(crate) policy: Option<PolicyDrop>,
+    pub(crate) policy: Option<SignedDrop>,
+    /// Where signed system updates go; without this none is fetched.
+    #[serde(default)]
+    pub(crate) updates: Option<SignedDrop>,
     /// When to try again.
     #[serde(default)]
     pub(crate) retry: Retry,
@@ -66,13 +69,13 @@ pub(crate) enum Writer {
     Name(String),
 }
 
-/// deid's drop for signed policy bundles.
+/// A drop for what was signed offline and comes by the hub.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct PolicyDrop {
+pub(crate) struct SignedDrop {
     /// The uplink's staging directory, on the inbox's mount.
     pub(crate) staging: PathBuf,
-    /// The drop directory of deid.
+    /// The reader's drop directory.
     pub(crate) inbox: PathBuf,
     /// How often the hub is asked.
     #[serde(default = "five_minutes")]
@@ -193,6 +196,9 @@ impl Settings {
         if self.policy.as_ref().is_some_and(|policy| policy.interval_seconds == 0) {
             return Err(SettingsFault::Range("policy.interval-seconds"));
         }
+        if self.updates.as_ref().is_some_and(|updates| updates.interval_seconds == 0) {
+            return Err(SettingsFault::Range("updates.interval-seconds"));
+        }
         if self.retry.first_ms == 0 || self.retry.longest_ms < self.retry.first_ms {
             return Err(SettingsFault::Range("retry"));
         }
@@ -278,6 +284,7 @@ mod tests {
         assert!(text.contains("\n[retry]\n") && text.contains("\nconcurrency = 4\n"), "{text}");
         let mut switched_on = parse(&text).unwrap();
         assert_eq!(switched_on.policy.take().unwrap().interval_seconds, five_minutes());
+        assert_eq!(switched_on.updates.take().unwrap().interval_seconds, five_minutes());
         assert_eq!(format!("{plain:?}"), format!("{switched_on:?}"));
     }
 

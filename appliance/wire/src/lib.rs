@@ -10,12 +10,17 @@ mod bundle;
 mod enrolment;
 mod manifest;
 mod report;
+mod update;
 
 pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, SignedBundle};
 pub use enrolment::{EnrolRequest, EnrolResponse};
 pub use gift_status as status;
 pub use manifest::{Certificate, Linkage, Manifest, ManifestError, ObjectId, Receipt, ReleaseItem, Sha256Hex};
 pub use report::HealthReport;
+pub use update::{
+    ImageVersion, MAX_ARCHIVE_BYTES, MAX_UPDATE_JSON_BYTES, SignedUpdate, UPDATE_CONTEXT, Update, UpdateError,
+    UpdatePart,
+};
 
 /// Version of every type here; a peer refuses a version it does not know.
 pub const WIRE_VERSION: u16 = 1;
@@ -29,6 +34,10 @@ pub const HEALTH_PATH: &str = "/box/v1/health";
 
 /// Path of the newest signed policy bundle; its entity tag changes with every bundle.
 pub const POLICY_PATH: &str = "/box/v1/policy";
+
+/// Path of the newest signed update; its entity tag changes with every update. Its archive is asked for by this path, `/` and the SHA-256 that
+/// the update names; `Range` (RFC 9110 §14.2) goes on where a download ended.
+pub const UPDATE_PATH: &str = "/box/v1/update";
 
 /// Part header that carries the [`Manifest`] (base64url of its JSON, no padding).
 pub const MANIFEST_HEADER: &str = "gift-manifest";

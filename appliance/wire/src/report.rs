@@ -1,6 +1,6 @@
 //! The health report: the verdict and the counters behind it. No free text.
 
-use gift_status::{DeidStatus, DiskState, ReceiverStatus, UplinkStatus, Verdict};
+use gift_status::{DeidStatus, DiskState, ReceiverStatus, UpdaterStatus, UplinkStatus, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// One report of one box.
@@ -14,7 +14,7 @@ pub struct HealthReport {
     pub sequence: u64,
     /// When, ms since the Unix epoch, by the box's clock.
     pub sent_ms: u64,
-    /// Version of the box's software.
+    /// Version of the box's software: of its image, where it runs from one.
     pub software: String,
     /// The one verdict; the LEDs show the same.
     pub verdict: Verdict,
@@ -26,4 +26,7 @@ pub struct HealthReport {
     pub deid: Option<DeidStatus>,
     /// The uplink's counters.
     pub uplink: Option<UplinkStatus>,
+    /// What became of the last system update. Hubs that do not know it read past it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdaterStatus>,
 }

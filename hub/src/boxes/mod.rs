@@ -1,11 +1,13 @@
 //! What boxes may ask: enrolment (with a one-time token), and with a good device certificate storing objects, reporting
-//! health, renewing, the newest signed policy.
+//! health, renewing, the newest signed policy, the newest signed system update and its archive.
 
 pub mod enrol;
+mod etag;
 pub mod health;
 pub mod multipart;
 pub mod policy;
 pub mod stow;
+pub mod update;
 
 use std::sync::Arc;
 
@@ -38,6 +40,8 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route(gift_wire::ENROL_PATH, post(enrol::enrol).layer(DefaultBodyLimit::max(MAX_ENROL_BYTES)))
         .route(gift_wire::HEALTH_PATH, post(health::report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
         .route(gift_wire::POLICY_PATH, get(policy::newest))
+        .route(gift_wire::UPDATE_PATH, get(update::newest))
+        .route(&format!("{}/{{sha256}}", gift_wire::UPDATE_PATH), get(update::archive))
         .route(gift_wire::STOW_PATH, post(stow::store).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed") })

@@ -57,16 +57,12 @@ impl Archive {
     /// The file system's.
     pub fn open(root: &Path) -> Result<Self, HubError> {
         let archive = Self { root: root.to_owned() };
-        let make = |path: &Path| match fs::DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            other => other,
-        };
-        make(&archive.incoming()).doing("make incoming")?;
+        make_directory(&archive.incoming()).doing("make incoming")?;
         for place in [Place::Archive, Place::Isolated] {
             let base = archive.base(place);
-            make(&base).doing("make archive")?;
+            make_directory(&base).doing("make archive")?;
             for byte in 0..=u8::MAX {
-                make(&base.join(hex::encode([byte]))).doing("make archive")?;
+                make_directory(&base.join(hex::encode([byte]))).doing("make archive")?;
             }
             sync_directory(&base)?;
         }
@@ -91,12 +87,7 @@ impl Archive {
     /// # Errors
     /// The file system's.
     pub fn begin(&self) -> Result<Incoming, HubError> {
-        let mut random = [0_u8; 16];
-        getrandom::fill(&mut random).map_err(|_| HubError::Ended("the random source"))?;
-        let path = self.incoming().join(format!("{}.part", hex::encode(random)));
-        let file =
-            File::options().read(true).write(true).create_new(true).mode(0o600).open(&path).doing("begin upload")?;
-        Ok(Incoming { path, file, hash: Sha256::new(), size: 0 })
+        Incoming::begin(&self.incoming())
     }
 
     /// Puts a complete upload in its place, durably. An equal file already there is replaced by the same bytes.
@@ -105,8 +96,7 @@ impl Archive {
     /// The file system's; the object is then not stored.
     pub fn place(&self, received: Received, place: Place) -> Result<(), HubError> {
         let target = self.path(place, &received.sha256);
-        fs::rename(&received.path, &target).doing("place object")?;
-        sync_directory(target.parent().unwrap_or(&self.root))
+        received.place(&target)
     }
 
     /// Gives an object that contradicts what is stored a name among the isolated ones. Its name in the archive stays: the same
@@ -154,6 +144,16 @@ impl Archive {
 }
 
 impl Incoming {
+    /// Starts a file of a random name in `directory`.
+    pub(super) fn begin(directory: &Path) -> Result<Self, HubError> {
+        let mut random = [0_u8; 16];
+        getrandom::fill(&mut random).map_err(|_| HubError::Ended("the random source"))?;
+        let path = directory.join(format!("{}.part", hex::encode(random)));
+        let file =
+            File::options().read(true).write(true).create_new(true).mode(0o600).open(&path).doing("begin upload")?;
+        Ok(Self { path, file, hash: Sha256::new(), size: 0 })
+    }
+
     /// Takes the next bytes.
     ///
     /// # Errors
@@ -192,6 +192,12 @@ impl Received {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Gives it its name, durably.
+    pub(super) fn place(self, target: &Path) -> Result<(), HubError> {
+        fs::rename(&self.path, target).doing("place object")?;
+        target.parent().map_or(Ok(()), sync_directory)
+    }
 }
 
 impl Drop for Received {
@@ -207,7 +213,16 @@ fn remove(path: &Path) {
     }
 }
 
-fn sync_directory(path: &Path) -> Result<(), HubError> {
+/// Makes a directory of mode 0700 unless it is there.
+pub(super) fn make_directory(path: &Path) -> std::io::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Makes what was named or renamed in a directory durable.
+pub(super) fn sync_directory(path: &Path) -> Result<(), HubError> {
     File::open(path).and_then(|directory| directory.sync_all()).doing("sync directory")
 }
 

@@ -51,6 +51,8 @@ pub enum Action {
     PasswordSet,
     /// A signed policy bundle was put up for the boxes.
     PolicyAdded,
+    /// A signed system update was put up for the boxes.
+    UpdateAdded,
 }
 
 impl Action {
@@ -71,6 +73,7 @@ impl Action {
             Self::UserAdded => "user-added",
             Self::PasswordSet => "password-set",
             Self::PolicyAdded => "policy-added",
+            Self::UpdateAdded => "update-added",
         }
     }
 }

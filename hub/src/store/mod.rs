@@ -1,5 +1,5 @@
 //! The hub's memory: a SQLite database behind one writer thread that commits in groups, a few readers, and the archive of
-//! objects beside it. Relies on the data directory being the hub's own (mode 0700).
+//! objects and those of system updates beside it. Relies on the data directory being the hub's own (mode 0700).
 
 pub mod archive;
 pub mod audit;
@@ -9,6 +9,7 @@ pub mod policy;
 pub mod query;
 mod schema;
 pub mod subjects;
+pub mod update;
 pub mod users;
 mod writer;
 
@@ -22,7 +23,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 pub use self::writer::Writer;
-use self::{archive::Archive, audit::AuditKey};
+use self::{archive::Archive, audit::AuditKey, update::UpdateArchives};
 use crate::error::{Doing as _, HubError};
 
 /// Readers at a time; more only queue for the same disk.
@@ -45,6 +46,7 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     permits: Semaphore,
     archive: Archive,
+    updates: UpdateArchives,
     audit: AuditKey,
 }
 
@@ -62,6 +64,7 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self, HubError> {
         make_private_directory(directory)?;
         let archive = Archive::open(directory)?;
+        let updates = UpdateArchives::open(directory)?;
         let audit = AuditKey::load_or_create(&directory.join("audit.key"))?;
         let database = directory.join("hub.sqlite");
         let writer = Writer::start(schema::open_writer(&database)?)?;
@@ -72,6 +75,7 @@ impl Store {
                 readers: Mutex::new(Vec::new()),
                 permits: Semaphore::new(READERS),
                 archive,
+                updates,
                 audit,
             }),
         })
@@ -80,6 +84,11 @@ impl Store {
     /// The archive of objects.
     pub fn archive(&self) -> &Archive {
         &self.inner.archive
+    }
+
+    /// The archives of system updates.
+    pub fn updates(&self) -> &UpdateArchives {
+        &self.inner.updates
     }
 
     /// The key of the audit trail.

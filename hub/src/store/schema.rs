@@ -10,9 +10,7 @@ use crate::error::{Doing as _, HubError};
 /// First SQLite release without the WAL corruption bug.
 const MIN_SQLITE: i32 = 3_051_003;
 
-/// Version of the schema below, kept in `user_version`.
-const SCHEMA_VERSION: i64 = 2;
-
+/// The first version.
 const SCHEMA: &str = r"
 CREATE TABLE boxes(
   id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created_ms INTEGER NOT NULL,
@@ -83,6 +81,15 @@ const POLICY: &str = r"
 CREATE TABLE policy(serial INTEGER PRIMARY KEY, added_ms INTEGER NOT NULL, bundle BLOB NOT NULL) STRICT;
 ";
 
+/// What version 3 added: signed system updates, with the SHA-256 that names each one's archive.
+const UPDATES: &str = r"
+CREATE TABLE updates(
+  serial INTEGER PRIMARY KEY, added_ms INTEGER NOT NULL, signed BLOB NOT NULL, archive TEXT NOT NULL) STRICT;
+";
+
+/// What each version added to the one before. `user_version` counts the steps that a database has.
+const STEPS: [&str; 3] = [SCHEMA, POLICY, UPDATES];
+
 /// Opens the database for writing, making or checking its schema.
 ///
 /// # Errors
@@ -105,21 +112,14 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, HubError> {
     let transaction =
         connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).doing("begin schema")?;
     let version: i64 = transaction.pragma_query_value(None, "user_version", |row| row.get(0)).doing("version")?;
-    match version {
-        0 => {
-            transaction.execute_batch(SCHEMA).doing("schema")?;
-            transaction.execute_batch(POLICY).doing("schema")?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).doing("version")?;
-            transaction.commit().doing("commit schema")?;
-        }
-        1 => {
-            transaction.execute_batch(POLICY).doing("schema")?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION).doing("version")?;
-            transaction.commit().doing("commit schema")?;
-        }
-        SCHEMA_VERSION => drop(transaction),
-        other => return Err(HubError::Setup(format!("database schema {other} is not known to this version"))),
+    let Some(missing) = usize::try_from(version).ok().and_then(|version| STEPS.get(version..)) else {
+        return Err(HubError::Setup(format!("database schema {version} is not known to this version")));
+    };
+    for (step, number) in missing.iter().zip(version + 1..) {
+        transaction.execute_batch(step).doing("schema")?;
+        transaction.pragma_update(None, "user_version", number).doing("version")?;
     }
+    transaction.commit().doing("commit schema")?;
     Ok(connection)
 }
 
@@ -141,21 +141,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_database_of_the_first_version_gets_what_the_second_added() {
+    fn a_database_of_an_earlier_version_gets_what_later_ones_added_and_keeps_what_it_has() {
+        for version in 1..STEPS.len() {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("hub.sqlite");
+            let earlier = Connection::open(&path).unwrap();
+            earlier.execute_batch(&STEPS[..version].concat()).unwrap();
+            earlier.execute("INSERT INTO boxes(name, created_ms) VALUES('ward-1', 1)", []).unwrap();
+            earlier.pragma_update(None, "user_version", version).unwrap();
+            drop(earlier);
+            for _ in 0..2 {
+                let opened = open_writer(&path).unwrap();
+                let one = |what: &str| opened.query_row(&format!("SELECT {what}"), [], |row| row.get(0));
+                assert_eq!(one("count(*) FROM boxes"), Ok(1_i64));
+                assert_eq!((one("count(*) FROM policy"), one("count(*) FROM updates")), (Ok(0), Ok(0)));
+                assert_eq!(one("user_version FROM pragma_user_version"), Ok(3));
+            }
+        }
+    }
+
+    #[test]
+    fn a_database_of_a_later_version_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("hub.sqlite");
-        let first = Connection::open(&path).unwrap();
-        first.execute_batch(SCHEMA).unwrap();
-        first.execute("INSERT INTO boxes(name, created_ms) VALUES('ward-1', 1)", []).unwrap();
-        first.pragma_update(None, "user_version", 1).unwrap();
-        drop(first);
-        for _ in 0..2 {
-            let opened = open_writer(&path).unwrap();
-            let count = |table: &str| opened.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
-            assert_eq!((count("boxes"), count("policy")), (Ok(1_i64), Ok(0_i64)));
+        for version in [4, -1] {
+            open_writer(&path).map(drop).unwrap();
+            let other = Connection::open(&path).unwrap();
+            other.pragma_update(None, "user_version", version).unwrap();
+            assert!(open_writer(&path).is_err());
+            other.pragma_update(None, "user_version", 3).unwrap();
         }
-        let later = Connection::open(&path).unwrap();
-        later.pragma_update(None, "user_version", 3).unwrap();
-        assert!(open_writer(&path).is_err());
     }
 }

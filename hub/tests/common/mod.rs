@@ -24,12 +24,14 @@ pub const PASSWORD: &str = "long enough to be taken";
 #[derive(Clone)]
 pub struct Setup {
     pub allow: &'static str,
+    /// Lines of `[ingest]`.
+    pub ingest: &'static str,
     pub more: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { allow: "\"127.0.0.0/8\", \"::1/128\"", more: String::new() }
+        Self { allow: "\"127.0.0.0/8\", \"::1/128\"", ingest: "", more: String::new() }
     }
 }
 
@@ -48,13 +50,14 @@ impl Hub {
             "data-directory = \"{}/data\"\n\
              [box-listener]\naddress = \"127.0.0.1:0\"\nnames = [\"localhost\"]\n\
              [web-listener]\naddress = \"127.0.0.1:0\"\nnames = [\"localhost\"]\nallow = [{}]\n\
-             [ingest]\ndisk-reserve-mib = 64\n\
+             [ingest]\ndisk-reserve-mib = 64\n{}\n\
              [passwords]\nmemory-kib = 19456\niterations = 2\n\
              [[profile]]\nname = \"gift-default-1\"\n\
              options = [\"clean-descriptors\", \"retain-longitudinal-modified-dates\", \"retain-patient-characteristics\"]\n\
              [[project]]\nname = \"fetal-surgery\"\nsubject-prefix = \"FETAL\"\n{}",
             directory.path().display(),
             setup.allow,
+            setup.ingest,
             setup.more
         );
         std::fs::write(directory.path().join("hub.toml"), text).unwrap();
@@ -227,6 +230,29 @@ pub async fn request_enrolment(hub: &Hub, client: &Client, token: &str, key: &rc
     let csr = rcgen::CertificateParams::default().serialize_request(key).unwrap().pem().unwrap();
     let request = EnrolRequest { version: WIRE_VERSION, token: token.to_owned(), csr_pem: csr };
     client.post(format!("{}/box/v1/enrol", hub.boxes)).json(&request).send().await.unwrap()
+}
+
+/// The answer to the login form.
+pub async fn log_in(hub: &Hub, client: &Client, name: &str, password: &str) -> Response {
+    let form = format!("name={name}&password={}", password.replace(' ', "+"));
+    client
+        .post(format!("{}/login", hub.web))
+        .header("origin", &hub.web)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(form)
+        .send()
+        .await
+        .unwrap()
+}
+
+/// The session that it gave.
+pub fn cookie(response: &Response) -> String {
+    response.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
+/// A page, as the owner of a session.
+pub async fn get(hub: &Hub, path: &str, cookie: &str) -> Response {
+    hub.client().get(format!("{}{path}", hub.web)).header("cookie", cookie).send().await.unwrap()
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -107,6 +107,7 @@ longest-ms = 2000
 receiver-status = "{root}/status/receiver"
 deid-status = "{root}/status/deid"
 uplink-status = "{root}/status/uplink"
+updater-status = "{root}/status/updater"
 status-directory = "{root}/status/health"
 state-disk = "{root}/leds"
 reserve-bytes = {reserve}

@@ -14,7 +14,7 @@ fn judge(
     free_bytes: u64,
 ) -> Verdict {
     let disk = DiskState { free_bytes, total_bytes: 100, reserve_bytes: 10 };
-    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, disk })
+    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, updater: None, disk })
 }
 
 fn healthy_uplink() -> StatusRecord<UplinkStatus> {
@@ -79,4 +79,30 @@ fn words_round_trip_and_serde_uses_the_same_words() {
         assert_eq!(HoldReason::from_word(reason.as_str()), Some(*reason));
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
+}
+
+#[test]
+fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
+    let (r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    let judge = |state, refusal, deid| {
+        let disk = DiskState { free_bytes: 50, total_bytes: 100, reserve_bytes: 10 };
+        // It does not age: the updater is a oneshot.
+        let mut updater = record(UpdaterStatus { serial: 3, state, refusal, changed_ms: 1 });
+        updater.updated_ms = 1;
+        let inputs = Inputs { now_ms: NOW, receiver: Some(&r), deid, uplink: Some(&u), updater: Some(&updater), disk };
+        let v = verdict(&inputs);
+        (v.word, v.leds.power, v.leds.attention)
+    };
+    let running = (VerdictWord::Ok, PowerLed::Updating, AttentionLed::None);
+    assert_eq!(judge(UpdateState::Installing, None, Some(&d)), running);
+    assert_eq!(judge(UpdateState::Installed, None, Some(&d)), running);
+    assert_eq!(judge(UpdateState::Installing, None, None), (VerdictWord::Fault, PowerLed::Fault, AttentionLed::Call));
+    let well = (VerdictWord::Ok, PowerLed::Ready, AttentionLed::None);
+    for state in [UpdateState::None, UpdateState::Trying, UpdateState::Confirmed] {
+        assert_eq!(judge(state, None, Some(&d)), well);
+    }
+    let look = (VerdictWord::Attention, PowerLed::Ready, AttentionLed::Look);
+    assert_eq!(judge(UpdateState::RolledBack, None, Some(&d)), look);
+    assert_eq!(judge(UpdateState::Failed, None, Some(&d)), look);
+    assert_eq!(judge(UpdateState::None, Some(crate::UpdateRefusal::Signature), Some(&d)), look);
 }

@@ -15,7 +15,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use gift_wire::{
     ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, HealthReport, MANIFEST_HEADER, Manifest, RECEIPT_HEADER,
-    Receipt, STOW_PATH, Sha256Hex, WIRE_VERSION, status::HoldReason,
+    Receipt, STOW_PATH, Sha256Hex, UPDATE_PATH, WIRE_VERSION, status::HoldReason,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, StatusCode, Version, body::Incoming, service::service_fn};
@@ -130,6 +130,12 @@ pub(crate) struct State {
     pub(crate) delay_ms: u64,
     /// 401 for every box request.
     pub(crate) revoked: bool,
+    /// The signed update, and its archive.
+    pub(crate) update: Option<(Vec<u8>, Vec<u8>)>,
+    /// Bytes of an archive given at most in one answer.
+    pub(crate) archive_piece: usize,
+    /// Where answers with an archive began.
+    pub(crate) archive_from: Vec<usize>,
     /// Peak number of STOW requests at the same time.
     pub(crate) peak: u32,
     pub(crate) now: u32,
@@ -317,8 +323,31 @@ async fn answer(
             shared.state.lock().unwrap().now -= 1;
             Ok(answer)
         }
-        _ => Ok(status(404)),
+        _ => Ok(update(&request, &mut shared.state.lock().unwrap())),
     }
+}
+
+fn update(request: &Request<Incoming>, state: &mut State) -> Answer {
+    let (path, piece) = (request.uri().path(), state.archive_piece);
+    let Some((json, archive)) = &state.update else { return status(404) };
+    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+    let tag = format!("\"{}\"", hex::encode(Sha256::digest(json)));
+    if path == UPDATE_PATH {
+        if header("if-none-match").as_ref() == Some(&tag) {
+            return status(304);
+        }
+        return Response::builder().header("etag", tag).body(json.clone().into()).unwrap();
+    }
+    if !path.starts_with(UPDATE_PATH) {
+        return status(404);
+    }
+    let from = header("range")
+        .map_or(0, |range| range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap());
+    let answer = Response::builder().status(if from == 0 { 200 } else { 206 });
+    let range = format!("bytes {from}-{}/{}", archive.len() - 1, archive.len());
+    let body = archive[from..archive.len().min(from + piece)].to_vec();
+    state.archive_from.push(from);
+    answer.header("content-range", range).body(body.into()).unwrap()
 }
 
 async fn enrol(request: Request<Incoming>, shared: &Shared, certified: bool) -> Answer {

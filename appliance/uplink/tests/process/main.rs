@@ -12,3 +12,4 @@ mod network;
 mod path;
 mod plain;
 mod rig;
+mod update;

@@ -33,6 +33,7 @@ fn report(boot: char, sequence: u64, sent_ms: u64) -> HealthReport {
         receiver: None,
         deid: None,
         uplink: None,
+        update: None,
     }
 }
 

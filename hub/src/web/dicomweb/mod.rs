@@ -1,7 +1,6 @@
 //! DICOMweb for researchers' software: QIDO-RS (PS3.18 §10.6) and WADO-RS (§10.4). Read only. Patient ID and Patient's Name are
 //! the subject label in query results and metadata; a retrieved object is the stored bytes, unchanged.
 
-mod parts;
 mod qido;
 mod wado;
 

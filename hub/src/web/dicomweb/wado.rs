@@ -12,10 +12,7 @@ use axum::{
 use dicom_core::Tag;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{
-    accept_header, base_url, is_uid,
-    parts::{self, Sink, blocking},
-};
+use super::{accept_header, base_url, is_uid};
 use crate::{
     error::Problem,
     hub::Hub,
@@ -28,6 +25,7 @@ use crate::{
         audit::{self, Action},
         query::{self, Stored},
     },
+    stream::{self, Sink, blocking},
     web::{
         auth::Client,
         media::{self, MediaType},
@@ -161,9 +159,9 @@ async fn retrieve(hub: Arc<Hub>, request: Request, asked: Asked) -> Result<Respo
 
     if let (Wrapping::Single, Some(object)) = (wrapping, objects.first()) {
         let content_type = format!("application/dicom; transfer-syntax={}", object.transfer_syntax);
-        return Ok(([(header::CONTENT_TYPE, content_type)], stream(&hub, slot, object)).into_response());
+        return Ok(([(header::CONTENT_TYPE, content_type)], stream_object(&hub, slot, object)).into_response());
     }
-    let (sink, body) = parts::body();
+    let (sink, body) = stream::body();
     let boundary = secret::random_token()?;
     let head = multipart_type("application/dicom", &boundary);
     tokio::spawn(async move {
@@ -177,11 +175,11 @@ async fn retrieve(hub: Arc<Hub>, request: Request, asked: Asked) -> Result<Respo
 
 /// See [`super::whole`].
 pub(super) fn whole(hub: &Arc<Hub>, object: &Stored) -> Result<Body, Problem> {
-    Ok(stream(hub, slot(hub)?, object))
+    Ok(stream_object(hub, slot(hub)?, object))
 }
 
-fn stream(hub: &Arc<Hub>, slot: OwnedSemaphorePermit, object: &Stored) -> Body {
-    let (sink, body) = parts::body();
+fn stream_object(hub: &Arc<Hub>, slot: OwnedSemaphorePermit, object: &Stored) -> Body {
+    let (sink, body) = stream::body();
     let (path, size) = (hub.store.archive().path(Place::Archive, &object.sha256), object.size);
     tokio::spawn(async move {
         let _held = slot;
@@ -219,7 +217,7 @@ async fn metadata(hub: Arc<Hub>, request: Request, asked: Asked) -> Result<Respo
     let slot = slot(&hub)?;
     record(&hub, &user, Action::View, asked.target()).await?;
     let base = base_url(&hub, &parts);
-    let (sink, body) = parts::body();
+    let (sink, body) = stream::body();
     tokio::spawn(async move {
         let _held = slot;
         if let Err(error) = send_metadata(&hub, &sink, objects, &base).await {
@@ -287,7 +285,7 @@ pub(super) async fn bulk_data(
     let (offset, length) = found.ok_or(Problem::not_found())?;
     record(&hub, &user, Action::Download, asked.target()).await?;
 
-    let (sink, body) = parts::body();
+    let (sink, body) = stream::body();
     let boundary = (!single).then(secret::random_token).transpose()?;
     let content_type = match &boundary {
         Some(boundary) => multipart_type("application/octet-stream", boundary),

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use axum::{extract::State, response::Response};
-use gift_wire::{HealthReport, status::VerdictWord};
+use gift_wire::{
+    HealthReport,
+    status::{UpdaterStatus, VerdictWord},
+};
 use maud::{Markup, html};
 
 use super::words;
@@ -12,7 +15,7 @@ use crate::{
     hub::Hub,
     store::{
         fleet::{self, BoxRow},
-        now_ms,
+        now_ms, update,
     },
     web::auth::{Denied, Person},
 };
@@ -105,12 +108,14 @@ fn objects(count: u64) -> String {
 
 /// `GET /`
 pub(super) async fn page(State(hub): State<Arc<Hub>>, person: Person) -> Result<Response, Denied> {
-    let (rows, isolated) = hub.store.read(|c| Ok((fleet::list(c)?, fleet::isolated_by_violation(c)?))).await?;
+    let (rows, isolated, offered) =
+        hub.store.read(|c| Ok((fleet::list(c)?, fleet::isolated_by_violation(c)?, update::newest_serial(c)?))).await?;
     let offline_after = i64::try_from(hub.settings.fleet.offline_after_seconds).unwrap_or(i64::MAX / 1000) * 1000;
-    Ok(super::page("Fleet", Some(&person), "/", &content(&rows, &isolated, now_ms(), offline_after)))
+    Ok(super::page("Fleet", Some(&person), "/", &content(&rows, &isolated, offered, now_ms(), offline_after)))
 }
 
-fn content(rows: &[BoxRow], isolated: &[(String, u64)], now: i64, offline_after: i64) -> Markup {
+/// `offered` is the serial of the newest system update that is up.
+fn content(rows: &[BoxRow], isolated: &[(String, u64)], offered: Option<u64>, now: i64, offline_after: i64) -> Markup {
     let states: Vec<BoxState> = rows.iter().map(|row| state(row, now, offline_after)).collect();
     html! {
         p.asof { "As of " time datetime=(words::machine(now)) { (words::absolute(now)) } ". Reload to refresh." }
@@ -126,7 +131,7 @@ fn content(rows: &[BoxRow], isolated: &[(String, u64)], now: i64, offline_after:
             ul.fleet {
                 @for wanted in BoxState::ALL {
                     @for (row, _) in rows.iter().zip(&states).filter(|(_, s)| **s == wanted) {
-                        li { (card(row, wanted, now)) }
+                        li { (card(row, wanted, offered, now)) }
                     }
                 }
             }
@@ -145,7 +150,7 @@ fn badge(state: BoxState) -> Markup {
     html! { span class={ "state " (state.class()) } { span aria-hidden="true" { (state.shape()) } " " (state.word()) } }
 }
 
-fn card(row: &BoxRow, state: BoxState, now: i64) -> Markup {
+fn card(row: &BoxRow, state: BoxState, offered: Option<u64>, now: i64) -> Markup {
     let causes = causes(row);
     html! {
         article aria-labelledby={ "box-" (row.name) } {
@@ -158,7 +163,10 @@ fn card(row: &BoxRow, state: BoxState, now: i64) -> Markup {
                 dt { "Stored here" }
                 dd { (objects(row.stored)) }
                 @if row.isolated > 0 { dt { "Isolated" } dd { (objects(row.isolated)) } }
-                @if let Some(report) = &row.report { (details(report)) }
+                @if let Some(report) = &row.report {
+                    (details(report))
+                    (update_row(report.update.unwrap_or_default(), offered.filter(|_| state != BoxState::Revoked), now))
+                }
                 @if let Some(end) = row.certificate_not_after_ms {
                     dt { "Certificate until" }
                     dd { time datetime=(words::machine(end)) { (words::absolute(end)) } }
@@ -217,11 +225,31 @@ fn details(report: &HealthReport) -> Markup {
     }
 }
 
+/// What became of the newest system update, what was refused, and what the box has not taken yet.
+fn update_row(update: UpdaterStatus, offered: Option<u64>, now: i64) -> Markup {
+    let state = words::update(update.state);
+    let offered = offered.filter(|offered| *offered > update.serial);
+    let changed = (update.changed_ms > 0).then(|| i64::try_from(update.changed_ms).unwrap_or(i64::MAX));
+    html! {
+        @if state.is_some() || update.refusal.is_some() || offered.is_some() {
+            dt { "Update" }
+            dd {
+                ul {
+                    @if let Some(state) = state { li { "update " (update.serial) ": " (state) } }
+                    @if let Some(refusal) = update.refusal { li { "refused: " (words::refusal(refusal)) } }
+                    @if let Some(changed) = changed { li { (moment(Some(changed), now)) } }
+                    @if let Some(offered) = offered { li { "update " (offered) " is offered" } }
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use gift_wire::status::{
-        AttentionLed, Cause, DeidStatus, DiskState, HoldReason, Leds, PowerLed, ScannerLed, UplinkLed, UplinkStatus,
-        Verdict,
+        AttentionLed, Cause, DeidStatus, DiskState, HoldReason, Leds, PowerLed, ScannerLed, UpdateRefusal, UpdateState,
+        UplinkLed, UplinkStatus, Verdict,
     };
 
     use super::*;
@@ -261,6 +289,7 @@ mod tests {
                     queue_oldest_age_seconds: 130,
                     ..UplinkStatus::default()
                 }),
+                update: None,
             }),
             stored: 1,
             isolated: 0,
@@ -296,7 +325,7 @@ mod tests {
             report.verdict.word = VerdictWord::Attention;
             report.verdict.causes = vec![Cause::ObjectsHeld];
         }
-        let text = content(&[hostile], &[("<b>forbidden".to_owned(), 2)], 1_060_000, 180_000).into_string();
+        let text = content(&[hostile], &[("<b>forbidden".to_owned(), 2)], None, 1_060_000, 180_000).into_string();
         assert!(!text.contains("<script") && !text.contains("<b>"), "{text}");
         for expected in [
             "Needs attention",
@@ -309,5 +338,48 @@ mod tests {
         ] {
             assert!(text.contains(expected), "{expected} is not in {text}");
         }
+    }
+
+    #[test]
+    fn every_state_and_refusal_of_an_update_has_words_and_what_is_newer_is_offered() {
+        let text = |update: Option<UpdaterStatus>, offered| {
+            let mut row = row();
+            if let Some(report) = &mut row.report {
+                report.update = update;
+            }
+            content(&[row], &[], offered, 1_060_000, 180_000).into_string()
+        };
+        let with = |state, refusal| Some(UpdaterStatus { serial: 7, state, refusal, changed_ms: 1_000_000 });
+        for (state, words) in [
+            (UpdateState::Installing, "update 7: being installed"),
+            (UpdateState::Installed, "update 7: waits for the restart"),
+            (UpdateState::Trying, "update 7: runs, not confirmed yet"),
+            (UpdateState::Confirmed, "update 7: confirmed"),
+            (UpdateState::RolledBack, "update 7: did not work, the box went back"),
+            (UpdateState::Failed, "update 7: could not be written"),
+        ] {
+            let text = text(with(state, None), Some(7));
+            assert!(text.contains(words) && text.contains("1970-01-01 00:16:40 UTC"), "{text}");
+            assert!(!text.contains("refused: ") && !text.contains("is offered"), "{text}");
+        }
+        for (refusal, words) in [
+            (UpdateRefusal::Form, "refused: it is none"),
+            (UpdateRefusal::Signature, "refused: no trusted key signed it"),
+            (UpdateRefusal::Serial, "refused: its serial is not greater than that of every one before"),
+            (UpdateRefusal::Version, "refused: its image is not newer than the one that runs"),
+            (UpdateRefusal::Expired, "refused: its last day has passed"),
+            (UpdateRefusal::Content, "refused: its archive is not the one that was signed"),
+            (UpdateRefusal::Room, "refused: there is no room for it"),
+        ] {
+            assert!(text(with(UpdateState::Confirmed, Some(refusal)), None).contains(words));
+            let only = text(Some(UpdaterStatus { refusal: Some(refusal), ..UpdaterStatus::default() }), None);
+            assert!(only.contains(words) && !only.contains("update 0"), "{only}");
+        }
+        assert!(text(with(UpdateState::Confirmed, None), Some(8)).contains("update 8 is offered"));
+        assert!(text(None, Some(8)).contains("update 8 is offered"));
+        assert!(!text(None, None).contains("Update"));
+        assert!(!text(Some(UpdaterStatus::default()), None).contains("Update"));
+        let revoked = BoxRow { revoked_ms: Some(1), ..row() };
+        assert!(!content(&[revoked], &[], Some(8), 1_060_000, 180_000).into_string().contains("is offered"));
     }
 }

@@ -1,7 +1,7 @@
 //! Enumerations, times and sizes in words.
 
 use chrono::{DateTime, Utc};
-use gift_wire::status::{Cause, HoldReason};
+use gift_wire::status::{Cause, HoldReason, UpdateRefusal, UpdateState};
 
 /// A verdict's cause for a reader.
 pub(super) const fn cause(cause: Cause) -> &'static str {
@@ -19,6 +19,35 @@ pub(super) const fn cause(cause: Cause) -> &'static str {
         Cause::ObjectsHeld => "objects stand in quarantine",
         Cause::ObjectsRefused => "the hub refused objects",
         Cause::DamagedItems => "damaged items were set aside",
+        Cause::UpdateRunning => "a system update is being installed",
+        Cause::UpdateRefused => "a system update was refused",
+        Cause::UpdateFailed => "a system update did not work",
+    }
+}
+
+/// What became of a system update, for a reader; nothing when none was taken.
+pub(super) const fn update(state: UpdateState) -> Option<&'static str> {
+    match state {
+        UpdateState::None => None,
+        UpdateState::Installing => Some("being installed"),
+        UpdateState::Installed => Some("waits for the restart"),
+        UpdateState::Trying => Some("runs, not confirmed yet"),
+        UpdateState::Confirmed => Some("confirmed"),
+        UpdateState::RolledBack => Some("did not work, the box went back"),
+        UpdateState::Failed => Some("could not be written"),
+    }
+}
+
+/// Why a system update was refused, for a reader.
+pub(super) const fn refusal(refusal: UpdateRefusal) -> &'static str {
+    match refusal {
+        UpdateRefusal::Form => "it is none",
+        UpdateRefusal::Signature => "no trusted key signed it",
+        UpdateRefusal::Serial => "its serial is not greater than that of every one before",
+        UpdateRefusal::Version => "its image is not newer than the one that runs",
+        UpdateRefusal::Expired => "its last day has passed",
+        UpdateRefusal::Content => "its archive is not the one that was signed",
+        UpdateRefusal::Room => "there is no room for it",
     }
 }
 

@@ -22,12 +22,20 @@ const STALLED: Duration = Duration::from_secs(60);
 
 /// Where a body's chunks are put.
 #[derive(Debug, Clone)]
-pub(super) struct Sink(mpsc::Sender<io::Result<Bytes>>);
+pub struct Sink {
+    chunks: mpsc::Sender<io::Result<Bytes>>,
+    stalled: Duration,
+}
 
 /// A body, and the sink that fills it. The body ends when the sink is dropped.
-pub(super) fn body() -> (Sink, Body) {
-    let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-    (Sink(sender), Body::new(Taken(receiver)))
+pub fn body() -> (Sink, Body) {
+    body_within(STALLED)
+}
+
+/// As [`body`], for a client that is given up when it takes nothing for `stalled`.
+pub fn body_within(stalled: Duration) -> (Sink, Body) {
+    let (chunks, receiver) = mpsc::channel(CHUNKS_AHEAD);
+    (Sink { chunks, stalled }, Body::new(Taken(receiver)))
 }
 
 struct Taken(mpsc::Receiver<io::Result<Bytes>>);
@@ -45,9 +53,9 @@ impl Sink {
     /// Puts a chunk.
     ///
     /// # Errors
-    /// The client is gone or stalled.
-    pub(super) async fn put(&self, chunk: impl Into<Bytes>) -> io::Result<()> {
-        match timeout(STALLED, self.0.send(Ok(chunk.into()))).await {
+    /// The client is gone ([`io::ErrorKind::BrokenPipe`]) or stalled ([`io::ErrorKind::TimedOut`]).
+    pub async fn put(&self, chunk: impl Into<Bytes>) -> io::Result<()> {
+        match timeout(self.stalled, self.chunks.send(Ok(chunk.into()))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -58,9 +66,18 @@ impl Sink {
     ///
     /// # Errors
     /// The file's, or the client's. The body is then broken off, so that the client cannot take it for whole.
-    pub(super) async fn put_file(&self, path: PathBuf, offset: u64, length: u64) -> io::Result<()> {
+    pub async fn put_file(&self, path: PathBuf, offset: u64, length: u64) -> io::Result<()> {
+        let file = blocking(move || File::open(path)).await?;
+        self.put_open(file, offset, length).await
+    }
+
+    /// As [`Sink::put_file`], of a file that is open already.
+    ///
+    /// # Errors
+    /// As for [`Sink::put_file`].
+    pub async fn put_open(&self, file: File, offset: u64, length: u64) -> io::Result<()> {
         let mut file = blocking(move || {
-            let mut file = File::open(path)?;
+            let mut file = file;
             file.seek(SeekFrom::Start(offset))?;
             Ok(file)
         })
@@ -82,14 +99,15 @@ impl Sink {
     }
 
     /// Breaks the body off.
-    pub(super) async fn fail(&self, error: io::Error) {
-        let _ = timeout(STALLED, self.0.send(Err(error))).await;
+    pub async fn fail(&self, error: io::Error) {
+        let _ = timeout(self.stalled, self.chunks.send(Err(error))).await;
     }
 }
 
 /// Runs `work` off the async threads.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
+///
+/// # Errors
+/// The work's.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

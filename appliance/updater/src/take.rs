@@ -1,0 +1,204 @@
+//! One round: look into the drop, believe what is signed, write it, start again.
+
+use std::{
+    fs,
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result};
+use chrono::Utc;
+use clap::Args;
+use gift_provision::Trust;
+use gift_service::{now_ms, read_status};
+use gift_spool::{Collector, ItemId, Limits, SpoolError};
+use gift_status::{Process, ReceiverStatus, StatusRecord, UpdateRefusal, UpdateState};
+use gift_wire::{ImageVersion, MAX_ARCHIVE_BYTES, SignedUpdate, Update};
+use nix::{sys::statvfs::statvfs, unistd::User};
+
+use crate::{
+    events,
+    house::House,
+    install::{self, InstallError},
+    record::Record,
+};
+
+/// Beside the archive: its record in the drop, and what is left to the others on the disk.
+const MARGIN_BYTES: u64 = 64 << 20;
+/// A scanner must be silent for this long before the box starts again.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Where things are.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// The drop that the uplink posts updates into.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/gift/update/inbox")]
+    inbox: PathBuf,
+    /// The account that posts there.
+    #[arg(long, value_name = "NAME", default_value = "gift-uplink")]
+    writer: String,
+    /// Public keys of those who may sign an update.
+    #[arg(long, value_name = "FILE", default_value = "/usr/share/gift/trust/update.pub")]
+    trust: PathBuf,
+    /// What writes a version to the other slot (systemd-sysupdate(8)).
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/systemd/systemd-sysupdate")]
+    installer: PathBuf,
+    /// Made when the box is to start again (gift-restart.path waits for it).
+    #[arg(long, value_name = "FILE", default_value = "/run/gift/updater/restart")]
+    restart: PathBuf,
+    /// For how long a scanner that does not let go may put the restart off, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    patience: u64,
+}
+
+/// Takes an update, if there is one.
+///
+/// # Errors
+/// What keeps it from knowing: trust, record, drop. A bad update is no error but a refusal.
+pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
+    match house.record().state {
+        // The other slot holds the image to go back to.
+        UpdateState::Trying => return Ok(()),
+        UpdateState::Installed => return restart(house, options),
+        _ => {}
+    }
+    let trust = Trust::parse(&fs::read_to_string(&options.trust).context("trusted keys")?)?;
+    let writer = User::from_name(&options.writer)?.with_context(|| format!("no account {}", options.writer))?;
+    let aside = house.path("set-aside");
+    fs::create_dir_all(&aside)?;
+    let limits = Limits { max_item_bytes: MAX_ARCHIVE_BYTES + MARGIN_BYTES, ..Limits::default() };
+    let drop = Collector::open(&options.inbox, &aside, &[writer.uid.as_raw()])?.with_limits(limits);
+    // The newest that is whole and believed; the others are finished, whatever they are.
+    for id in drop.scan()? {
+        match one(house, options, &trust, &drop, &id)? {
+            Outcome::Wait => return Ok(()),
+            Outcome::Done => {}
+        }
+        drop.finish(&id)?;
+        drop.sync()?;
+        if house.record().state == UpdateState::Installed {
+            return restart(house, options);
+        }
+    }
+    Ok(())
+}
+
+enum Outcome {
+    /// The item is dealt with.
+    Done,
+    /// There is no room now.
+    Wait,
+}
+
+fn one(house: &House, options: &Options, trust: &Trust, drop: &Collector, id: &ItemId) -> Result<Outcome> {
+    let room = || statvfs(&house.path(".")).map(|vfs| vfs.blocks_available().saturating_mul(vfs.fragment_size()));
+    // Its own copy, and the parts of it.
+    if drop.size(id).is_ok_and(|size| size.saturating_mul(2).saturating_add(MARGIN_BYTES) > room().unwrap_or(0)) {
+        house.refuses(UpdateRefusal::Room)?;
+        return Ok(Outcome::Wait);
+    }
+    let archive = house.path("archive");
+    let mut copy = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&archive)?;
+    let meta = match drop.take(id, &mut copy) {
+        Ok(taken) => taken.meta,
+        Err(SpoolError::Damaged | SpoolError::Gone) => {
+            events::damaged();
+            house.refuses(UpdateRefusal::Content)?;
+            return Ok(Outcome::Done);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let update = match believed(&meta, trust, &house.record(), house.running.as_ref(), &today()) {
+        Ok(update) => update,
+        Err(refusal) => {
+            house.refuses(refusal)?;
+            return Ok(Outcome::Done);
+        }
+    };
+    let source = house.path("source");
+    match install::lay_out(&archive, &update, &source) {
+        Ok(()) => {}
+        Err(InstallError::Content) => {
+            house.refuses(UpdateRefusal::Content)?;
+            return Ok(Outcome::Done);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    fs::remove_file(&archive)?;
+    let record = Record {
+        serial: update.serial,
+        image: Some(update.image.clone()),
+        state: UpdateState::Installing,
+        refusal: None,
+        changed_ms: now_ms(),
+    };
+    house.remember(record)?;
+    events::state(update.serial, UpdateState::Installing);
+    let written = install::write(&options.installer, &update);
+    fs::remove_dir_all(&source)?;
+    house.becomes(if written { UpdateState::Installed } else { UpdateState::Failed })?;
+    Ok(Outcome::Done)
+}
+
+fn today() -> String {
+    Utc::now().format("%Y-%m-%d").to_string()
+}
+
+/// The update in `meta`, if it counts.
+fn believed(
+    meta: &[u8],
+    trust: &Trust,
+    record: &Record,
+    running: Option<&ImageVersion>,
+    today: &str,
+) -> Result<Update, UpdateRefusal> {
+    let signed = SignedUpdate::from_json(meta).map_err(|_| UpdateRefusal::Form)?;
+    if !trust.signed(&signed.signed_bytes(), &signed.signature) {
+        return Err(UpdateRefusal::Signature);
+    }
+    let update = Update::parse(&signed.update).map_err(|_| UpdateRefusal::Form)?;
+    // The one that was being written when the power went may be written again.
+    let again = update.serial == record.serial && record.state == UpdateState::Installing;
+    if update.serial <= record.serial && !again {
+        return Err(UpdateRefusal::Serial);
+    }
+    if running.is_none_or(|running| update.image <= *running) {
+        return Err(UpdateRefusal::Version);
+    }
+    if today > update.expires.as_str() {
+        return Err(UpdateRefusal::Expired);
+    }
+    Ok(update)
+}
+
+/// Starts the box again, when no scanner is at it or it has been waited for long enough.
+fn restart(house: &House, options: &Options) -> Result<()> {
+    let (began, patience) = (Instant::now(), Duration::from_secs(options.patience));
+    let mut quiet_since = None;
+    let quiet = loop {
+        match (scanners(house), quiet_since) {
+            (0, None) => quiet_since = Some(Instant::now()),
+            (0, Some(since)) if Instant::now() - since >= QUIET => break true,
+            (0, Some(_)) => {}
+            _ => quiet_since = None,
+        }
+        if began.elapsed() >= patience {
+            break false;
+        }
+        thread::sleep(Duration::from_secs(1));
+    };
+    events::restarting(quiet);
+    fs::write(&options.restart, "").context("cannot ask the service manager for a restart")
+}
+
+/// Associations that are open; a receiver that does not say counts as none.
+fn scanners(house: &House) -> u32 {
+    let record: Option<StatusRecord<ReceiverStatus>> =
+        read_status(Process::Receiver, &house.statuses.join(Process::Receiver.name())).ok();
+    record.map_or(0, |record| record.body.associations_open)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+"""Signed system updates: from the hub to the other slot, on trial, kept or given up; and what must be refused."""
+
+import os
+import random
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from bench import network
+from bench.leds import LedWatch
+from conftest import NEXT, VERSION
+
+# Power cuts while an update runs.
+CUTS = int(os.environ.get("GIFT_HW_UPDATE_CUTS", "3"))
+# Longer than an update takes, from the hub's word to the restart.
+WRITTEN = 240
+BOOTED = 300
+
+
+@pytest.fixture
+def offer(hub, factory, image):
+    """Puts an update up at the hub; its serial. Later ones have greater serials, as they must."""
+
+    def offer(version: str = NEXT, parts=None, serial: int | None = None, **signing) -> int:
+        offer.serial = serial or offer.serial + 1
+        signed, archive = factory.update(parts or image.parent, version, offer.serial, **signing)
+        hub.admin("add-update", str(signed), str(archive))
+        archive.unlink()
+        return offer.serial
+
+    offer.serial = getattr(hub, "serial", 0)
+    yield offer
+    hub.serial = offer.serial
+
+
+def changed_parts(image, directory, version: str, change=lambda kind, path: None):
+    """The next image's parts under another version's names, changed."""
+    directory.mkdir()
+    for kind in ("root.raw", "verity.raw", "efi"):
+        path = directory / f"gift-edge_{version}.{kind}"
+        subprocess.run(["cp", "--sparse=always", image.parent / f"gift-edge_{NEXT}.{kind}", path], check=True)
+        change(kind, path)
+    return directory
+
+
+def version_of(box) -> str:
+    return re.search(r"IMAGE_VERSION=\"?([0-9.]+)", box.agent.read("/usr/lib/os-release")).group(1)
+
+
+def listens(box, times: int = 1) -> None:
+    """Waits for the receiver to listen for the `times`th time since power-on."""
+    box.expect(r"(?s)" + r"gift-receiver\[\d+\]: listening.*?" * times, BOOTED)
+
+
+def kernels(box) -> list[str]:
+    start, _ = box.partition("esp")
+    said = network.run("mdir", "-b", "-i", f"{box.disk}@@{start}", "::/EFI/Linux").stdout
+    return sorted(line.rsplit("/", 1)[-1] for line in said.split())
+
+
+def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, offer):
+    took, watch = {}, None
+    box.power_on()
+    listens(box)
+    watch = LedWatch(box.home / "vnc.sock")
+    before = len(hub.instances())
+    serial, began = offer(), time.monotonic()
+    box.expect(rf"update {serial}: Installing", WRITTEN)
+    took["downloaded, verified"] = time.monotonic() - began
+    updating = watch.pattern("numlock")
+    box.expect(r"starting again into the new image", WRITTEN)
+    took["written"] = time.monotonic() - began
+    # The cable to the WAN is pulled: that says nothing about the image.
+    network.run("ip", "-n", network.SWITCH, "link", "set", "tapwan", "down")
+    try:
+        box.expect(rf"update {serial}: Trying", BOOTED)
+        took["on trial"] = time.monotonic() - began
+        box.expect(rf"update {serial}: Confirmed", 300)
+        took["confirmed"] = time.monotonic() - began
+    finally:
+        network.run("ip", "-n", network.SWITCH, "link", "set", "tapwan", "up")
+    assert version_of(box) == NEXT
+    # It works, with the state it had.
+    scanner.send_when_it_listens(scanner.objects(2, seed=11), 60)
+    hub.wait_for_instances(before + 2, 180)
+    page = ""
+    until = time.monotonic() + 120
+    while f"update {serial}: confirmed" not in page and time.monotonic() < until:
+        time.sleep(2)
+        page = hub.fleet_page()
+    assert f"update {serial}: confirmed" in page and NEXT in page, re.findall(r"update [^<]*", page)
+    print("\n" + "\n".join(f"{seconds:6.1f} s  {name}" for name, seconds in took.items()))
+    assert updating == "flicker", "the power LED while an update is written"
+    assert "update" not in "".join(line for line in box.log().splitlines() if "refused" in line)
+    box.power_cut()
+    assert kernels(box) == [f"gift-edge_{VERSION}.efi", f"gift-edge_{NEXT}.efi"], "no counter is left"
+    box.power_on()
+    listens(box)
+    assert version_of(box) == NEXT
+
+
+@pytest.mark.campaign
+def test_bad_updates_are_refused(box, hub, image, factory, offer, work):
+    """Another key, an older image, an expired one, bytes that changed at the hub: none is written."""
+    stranger = work / "stranger.key"
+    factory.keys("policy-key", str(stranger))
+    older = changed_parts(image, work / "older", "0.0.9")
+    # Signed for today, and tomorrow has come.
+    box.clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 2 * 86400))
+    box.power_on()
+    listens(box)
+    offer(key=stranger)
+    box.expect(r"an update was refused: Signature", WRITTEN)
+    offer("0.0.9", parts=older)
+    box.expect(r"an update was refused: Version", WRITTEN)
+    offer(days=0)
+    box.expect(r"an update was refused: Expired", WRITTEN)
+    # A byte of the archive changes at the hub, after the hub looked at it.
+    stored = [path for path in (hub.home / "state").rglob("updates/*") if path.is_file()]
+    before = {path.name for path in stored}
+    hub.stop()
+    offer()
+    archive = next(path for path in (hub.home / "state").rglob("updates/*") if path.name not in before or len(stored) == 0)
+    with archive.open("r+b") as file:
+        file.seek(archive.stat().st_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    hub.start()
+    box.expect(r"a system update was damaged on its way", WRITTEN)
+    assert "Installing" not in box.log()
+    box.power_cut()
+    assert kernels(box) == [f"gift-edge_{VERSION}.efi"]
+
+
+@pytest.mark.campaign
+def test_an_image_that_panics_is_given_up(box, hub, image, offer, work):
+    """A root that its own hashes do not fit, rightly signed: the kernel panics, twice; then the image before runs."""
+
+    def flip(kind, path):
+        if kind == "root.raw":
+            with path.open("r+b") as file:
+                head = file.read(48)
+                # The end of a squashfs holds its tables, which every boot reads.
+                file.seek(int.from_bytes(head[40:48], "little") - 100)
+                byte = file.read(1)[0]
+                file.seek(-1, os.SEEK_CUR)
+                file.write(bytes([byte ^ 1]))
+
+    serial_parts = changed_parts(image, work / "panics", NEXT, flip)
+    box.power_on()
+    listens(box)
+    serial, began = offer(parts=serial_parts), time.monotonic()
+    box.expect(r"starting again into the new image", WRITTEN)
+    box.expect(rf"update {serial}: did not work", 2 * BOOTED)
+    print(f"\nback after {time.monotonic() - began:.0f} s")
+    assert version_of(box) == VERSION
+    panics = len(re.findall(r"Kernel panic", box.log()))
+    assert 1 <= panics <= 2
+    until = time.monotonic() + 120
+    while "did not work" not in hub.fleet_page():
+        assert time.monotonic() < until
+        time.sleep(2)
+    # The next good one goes into the slot of the bad one.
+    good = changed_parts(image, work / "good", NEXT)
+    shutil.rmtree(work / "panics")
+    serial = offer(parts=good)
+    box.expect(rf"update {serial}: ", WRITTEN)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("fault", ["crash-loop", "health-fails"])
+def test_an_image_that_does_not_work_is_given_up(box, offer, fault):
+    """On trial, deid is killed again and again, or health stands still: the box goes back by itself."""
+    words = {"crash-loop": ["kill", "--signal=KILL", "gift-deid.service"], "health-fails": ["kill", "--signal=STOP", "gift-health.service"]}
+    box.power_on()
+    listens(box)
+    serial, began = offer(), time.monotonic()
+    box.expect(r"starting again into the new image", WRITTEN)
+    until = time.monotonic() + 1500
+    while f"update {serial}: did not work" not in box.log():
+        assert time.monotonic() < until, "it is not given up"
+        assert f"update {serial}: Confirmed" not in box.log()
+        try:
+            if version_of(box) == NEXT:
+                box.agent.run("systemctl", *words[fault], check=False)
+        except (AssertionError, OSError):
+            pass  # It starts again.
+        time.sleep(1.5)
+    print(f"\n{fault}: back after {time.monotonic() - began:.0f} s, {box.log().count('gift-updater') and len(re.findall(r'Linux version', box.log()))} boots")
+    listens(box)
+    assert version_of(box) == VERSION
+
+
+@pytest.mark.campaign
+def test_power_cuts_while_an_update_runs(box, hub, scanner, offer):
+    """The power goes at random moments between the hub's word and the end of the trial: one slot always boots, and at the end the new
+    image runs or was given up in order."""
+    chance = random.Random(20261129)
+    before = len(hub.instances())
+    serial = offer()
+    for cut in range(CUTS):
+        box.power_on()
+        box.expect(r"gift-(receiver|updater)\[\d+\]: ", BOOTED)
+        time.sleep(chance.uniform(0, 75))
+        box.power_cut()
+        print(f"\ncut {cut}: {kernels(box)}")
+    box.power_on()
+    box.expect(rf"update {serial}: (Confirmed|did not work)|(?s:.*)", BOOTED)
+    listens(box)
+    objects = scanner.objects(2, seed=12)
+    scanner.send_when_it_listens(objects, 120)
+    hub.wait_for_instances(before + 2, 240)
+    assert version_of(box) in (VERSION, NEXT)
+    assert not re.search(r"(?i)ext4-fs error|structure needs cleaning", box.log())
