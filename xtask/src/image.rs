@@ -144,21 +144,24 @@ pub(crate) struct HwCampaignOptions {
     /// How many machines with a changed byte in the root are booted.
     #[arg(long, default_value_t = 10)]
     flips: u32,
+    /// How many power cuts while an update runs.
+    #[arg(long, default_value_t = 20)]
+    update_cuts: u32,
     #[command(flatten)]
     test: HwTestOptions,
 }
 
 /// `cargo xtask hw-test`: the box as a whole machine, the short slice.
 pub(crate) fn hw_test(root: &Path, options: &HwTestOptions) -> Result<()> {
-    hw_tests(root, options, &["-m", "not campaign"], (1, 1))
+    hw_tests(root, options, &["-m", "not campaign"], [1; 3])
 }
 
 /// `cargo xtask hw-campaign`: all of it.
 pub(crate) fn hw_campaign(root: &Path, options: &HwCampaignOptions) -> Result<()> {
-    hw_tests(root, &options.test, &[], (options.cuts, options.flips))
+    hw_tests(root, &options.test, &[], [options.cuts, options.flips, options.update_cuts])
 }
 
-fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], (cuts, flips): (u32, u32)) -> Result<()> {
+fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, update_cuts]: [u32; 3]) -> Result<()> {
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
@@ -180,6 +183,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], (cuts, flips):
         .env("GIFT_HW_NEXT", NEXT_VERSION)
         .env("GIFT_HW_CUTS", cuts.to_string())
         .env("GIFT_HW_FLIPS", flips.to_string())
+        .env("GIFT_HW_UPDATE_CUTS", update_cuts.to_string())
         .args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "--durations=0", "--durations-min=5"])
         .args(which)
         .args(&options.arguments))

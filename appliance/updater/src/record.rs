@@ -62,8 +62,14 @@ impl Record {
     pub(crate) fn settled(&self, running: Option<&ImageVersion>, on_trial: bool) -> UpdateState {
         let runs = running.is_some() && running == self.image.as_ref();
         match self.state {
-            UpdateState::Installed | UpdateState::Trying if runs && on_trial => UpdateState::Trying,
-            UpdateState::Installed | UpdateState::Trying if runs => UpdateState::Confirmed,
+            // Also when the power went between the last byte and the note that it is written.
+            UpdateState::Installing | UpdateState::Installed | UpdateState::Trying if runs => {
+                if on_trial {
+                    UpdateState::Trying
+                } else {
+                    UpdateState::Confirmed
+                }
+            }
             // It was written, and the boot loader gave it up.
             UpdateState::Installed | UpdateState::Trying => UpdateState::RolledBack,
             // It works no more: the boot loader went back to the image before it.
@@ -86,9 +92,11 @@ mod tests {
         let settled = |state, running: Option<&ImageVersion>, on_trial| {
             Record { serial: 3, image: Some(new.clone()), state, ..Record::default() }.settled(running, on_trial)
         };
-        for state in [S::Installed, S::Trying] {
+        for state in [S::Installing, S::Installed, S::Trying] {
             assert_eq!(settled(state, Some(&new), true), S::Trying);
             assert_eq!(settled(state, Some(&new), false), S::Confirmed);
+        }
+        for state in [S::Installed, S::Trying] {
             assert_eq!(settled(state, Some(&old), false), S::RolledBack);
             assert_eq!(settled(state, None, false), S::RolledBack);
         }

@@ -70,7 +70,7 @@ pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
     fs::create_dir_all(&aside)?;
     let limits = Limits { max_item_bytes: MAX_ARCHIVE_BYTES + MARGIN_BYTES, ..Limits::default() };
     let drop = Collector::open(&options.inbox, &aside, &[writer.uid.as_raw()])?.with_limits(limits);
-    // The newest that is whole and believed; the others are finished, whatever they are.
+    // Oldest first; what is not taken is finished, too.
     for id in drop.scan()? {
         match one(house, options, &trust, &drop, &id)? {
             Outcome::Wait => return Ok(()),
@@ -111,7 +111,8 @@ fn one(house: &House, options: &Options, trust: &Trust, drop: &Collector, id: &I
         Err(error) => return Err(error.into()),
     };
     let update = match believed(&meta, trust, &house.record(), house.running.as_ref(), &today()) {
-        Ok(update) => update,
+        Ok(Some(update)) => update,
+        Ok(None) => return Ok(Outcome::Done),
         Err(refusal) => {
             house.refuses(refusal)?;
             return Ok(Outcome::Done);
@@ -146,23 +147,25 @@ fn today() -> String {
     Utc::now().format("%Y-%m-%d").to_string()
 }
 
-/// The update in `meta`, if it counts.
+/// The update in `meta`, if it counts; `None` for the one that was taken last (a crash had it handed over, or left it, a second time).
 fn believed(
     meta: &[u8],
     trust: &Trust,
     record: &Record,
     running: Option<&ImageVersion>,
     today: &str,
-) -> Result<Update, UpdateRefusal> {
+) -> Result<Option<Update>, UpdateRefusal> {
     let signed = SignedUpdate::from_json(meta).map_err(|_| UpdateRefusal::Form)?;
     if !trust.signed(&signed.signed_bytes(), &signed.signature) {
         return Err(UpdateRefusal::Signature);
     }
     let update = Update::parse(&signed.update).map_err(|_| UpdateRefusal::Form)?;
-    // The one that was being written when the power went may be written again.
-    let again = update.serial == record.serial && record.state == UpdateState::Installing;
-    if update.serial <= record.serial && !again {
+    if update.serial < record.serial {
         return Err(UpdateRefusal::Serial);
+    }
+    // The one that was being written when the power went is written again.
+    if update.serial == record.serial && record.state != UpdateState::Installing {
+        return Ok(None);
     }
     if running.is_none_or(|running| update.image <= *running) {
         return Err(UpdateRefusal::Version);
@@ -170,7 +173,7 @@ fn believed(
     if today > update.expires.as_str() {
         return Err(UpdateRefusal::Expired);
     }
-    Ok(update)
+    Ok(Some(update))
 }
 
 /// Starts the box again, when no scanner is at it or it has been waited for long enough.

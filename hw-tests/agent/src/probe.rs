@@ -35,7 +35,16 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "policy/inbox",
             "run:status/deid",
         ],
-        "uplink" => &["release", "release/outbox", "uplink", "policy", "policy/staging", "run:status/uplink"],
+        "uplink" => &[
+            "release",
+            "release/outbox",
+            "uplink",
+            "policy",
+            "policy/staging",
+            "update",
+            "update/staging",
+            "run:status/uplink",
+        ],
         "health" => &[
             "release",
             "release/staging-health",
@@ -43,6 +52,7 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "run:status/deid",
             "run:status/uplink",
             "run:status/health",
+            "run:status/updater",
         ],
         _ => &[],
     }
@@ -58,11 +68,16 @@ const HOUSES: &[&str] = &[
     "release/outbox",
     "policy/staging",
     "policy/inbox",
+    "update/staging",
+    "update/inbox",
+    "updater",
     "uplink",
     "run:status/receiver",
     "run:status/deid",
     "run:status/uplink",
     "run:status/health",
+    "run:status/updater",
+    "run:updater",
 ];
 
 fn tried(what: impl Into<String>, result: io::Result<()>) {
@@ -106,7 +121,9 @@ fn directories(unit: &str) {
         // A drop's writer may post into its inbox, and that is all it may do there.
         let posts = matches!(
             (unit, *house),
-            ("receiver", "intake/inbox") | ("deid" | "health", "release/outbox") | ("uplink", "policy/inbox")
+            ("receiver", "intake/inbox")
+                | ("deid" | "health", "release/outbox")
+                | ("uplink", "policy/inbox" | "update/inbox")
         );
         if !posts {
             tried(format!("write into {path}"), File::create(Path::new(&path).join("probe")).map(drop));
