@@ -27,6 +27,8 @@ use crate::{
 
 /// Beside the archive: its record in the drop, and what is left to the others on the disk.
 const MARGIN_BYTES: u64 = 64 << 20;
+/// What cannot be taken now is looked at again after this; the unit that starts us would do so at once.
+const WAIT: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 120 });
 /// A scanner must be silent for this long before the box starts again.
 const QUIET: Duration = Duration::from_secs(10);
 
@@ -60,7 +62,10 @@ pub(crate) struct Options {
 pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
     match house.record().state {
         // The other slot holds the image to go back to.
-        UpdateState::Trying => return Ok(()),
+        UpdateState::Trying => {
+            thread::sleep(WAIT);
+            return Ok(());
+        }
         UpdateState::Installed => return restart(house, options),
         _ => {}
     }
@@ -73,7 +78,10 @@ pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
     // Oldest first; what is not taken is finished, too.
     for id in drop.scan()? {
         match one(house, options, &trust, &drop, &id)? {
-            Outcome::Wait => return Ok(()),
+            Outcome::Wait => {
+                thread::sleep(WAIT);
+                return Ok(());
+            }
             Outcome::Done => {}
         }
         drop.finish(&id)?;
