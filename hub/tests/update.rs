@@ -82,6 +82,13 @@ fn names(archives: &[&[u8]]) -> BTreeSet<String> {
     archives.iter().map(|archive| sha256(archive).to_string()).collect()
 }
 
+/// Sockets that the hub holds.
+fn sockets(hub: &Hub) -> usize {
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", hub.pid())).unwrap();
+    let targets = entries.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    targets.filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+}
+
 #[tokio::test]
 async fn the_newest_update_is_given_to_enrolled_boxes_only_and_two_archives_are_kept() {
     let hub = Hub::start(&Setup::default());
@@ -335,7 +342,9 @@ async fn a_slow_box_is_waited_for_and_one_that_takes_nothing_is_cut() {
 
     let mut stalled = send(named(&device, &name)).await;
     let mut got = stalled.chunk().await.unwrap().unwrap().to_vec();
+    let before = sockets(&hub);
     tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(sockets(&hub) + 1, before, "the connection is cut, not only the body broken off");
     let broken = loop {
         match stalled.chunk().await {
             Ok(Some(chunk)) => got.extend(chunk),
