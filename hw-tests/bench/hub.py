@@ -63,7 +63,8 @@ class Hub:
         """The fleet page, as the research engineer sees it after logging in."""
         jar, address = self.home / "cookies", f"https://{ADDRESS}:8444"
         words = ["curl", "-s", "--max-time", "30", "--cacert", str(self.home / "roots.pem"), "-b", str(jar), "-c", str(jar)]
-        subprocess.run(network.inside("wan", *words, "-o", "/dev/null", "--data-urlencode", "name=engineer",
+        subprocess.run(network.inside("wan", *words, "-o", "/dev/null", "-H", f"Origin: {address}",
+                                      "--data-urlencode", "name=engineer",
                                       "--data-urlencode", f"password={self.password}", f"{address}/login"), check=True)  # fmt: skip
         return subprocess.run(network.inside("wan", *words, f"{address}/"), capture_output=True, text=True, check=True).stdout
 

@@ -204,6 +204,7 @@ fn report() -> HealthReport {
         receiver: Some(ReceiverStatus::default()),
         deid: Some(DeidStatus::default()),
         uplink: Some(UplinkStatus::default()),
+        update: None,
     }
 }
 
