@@ -85,7 +85,7 @@ pub enum Cause {
     ObjectsRefused,
     /// Damaged spool items were set aside.
     DamagedItems,
-    /// A system update is being written.
+    /// A system update is being written, or on trial.
     UpdateRunning,
     /// A system update was refused.
     UpdateRefused,
@@ -101,7 +101,7 @@ pub enum PowerLed {
     Starting,
     /// Ready.
     Ready,
-    /// Ready, and a system update is being written: do not pull the plug.
+    /// Ready, and a system update is being written or on trial: do not pull the plug.
     Updating,
     /// A process is down.
     Fault,
@@ -221,12 +221,12 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
     let mut updating = false;
     if let Some(update) = inputs.updater.map(|record| &record.body) {
         match update.state {
-            UpdateState::Installing | UpdateState::Installed => {
+            UpdateState::Installing | UpdateState::Installed | UpdateState::Trying => {
                 updating = true;
                 causes.push(Cause::UpdateRunning);
             }
             UpdateState::RolledBack | UpdateState::Failed => causes.push(Cause::UpdateFailed),
-            UpdateState::None | UpdateState::Trying | UpdateState::Confirmed => {}
+            UpdateState::None | UpdateState::Confirmed => {}
         }
         if update.refusal.is_some() {
             causes.push(Cause::UpdateRefused);

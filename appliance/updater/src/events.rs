@@ -15,8 +15,16 @@ pub(crate) fn refused(refusal: UpdateRefusal) {
     warn!("an update was refused: {refusal:?}");
 }
 
+pub(crate) fn record_set_aside() {
+    warn!("the updater's record says what this image does not know, and was set aside");
+}
+
 pub(crate) fn damaged() {
     warn!("an item of the update drop was damaged, and erased");
+}
+
+pub(crate) fn foreign() {
+    warn!("something that is no item lies in the update drop, and cannot be removed");
 }
 
 pub(crate) fn status_failed() {

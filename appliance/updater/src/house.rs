@@ -28,8 +28,10 @@ pub(crate) struct House {
     status: StatusFile,
     /// The image that runs.
     pub(crate) running: Option<ImageVersion>,
-    /// The boot loader counts this boot's tries.
-    pub(crate) on_trial: bool,
+    /// The boot loader counts this boot's tries, and has not been told yet to keep the image.
+    on_trial: bool,
+    /// There once it has been told.
+    kept: PathBuf,
 }
 
 impl House {
@@ -37,10 +39,11 @@ impl House {
     ///
     /// # Errors
     /// A record that cannot be read.
-    pub(crate) fn open(root: &Path, statuses: &Path) -> Result<Self> {
+    pub(crate) fn open(root: &Path, statuses: &Path, run: &Path) -> Result<Self> {
         let record = Record::load(&root.join("record.json")).context("the updater's record")?;
         let running = fs::read_to_string(OS_RELEASE).ok().and_then(|text| image_version(&text));
-        let on_trial = Path::new(COUNTED).exists();
+        let kept = run.join("kept");
+        let on_trial = Path::new(COUNTED).exists() && !kept.exists();
         let status = StatusFile::new(&statuses.join(Process::Updater.name()));
         Ok(Self {
             root: root.to_owned(),
@@ -49,6 +52,7 @@ impl House {
             status,
             running,
             on_trial,
+            kept,
         })
     }
 
@@ -114,11 +118,13 @@ impl House {
     /// # Errors
     /// The file system's.
     pub(crate) fn confirm(&self) -> Result<()> {
-        match self.record.borrow().state {
-            UpdateState::Trying => {}
-            _ => return Ok(()),
+        fs::write(&self.kept, "")?;
+        let record = self.record();
+        let state = record.settled(self.running.as_ref(), false);
+        if state == record.state {
+            return Ok(());
         }
-        Ok(self.becomes(UpdateState::Confirmed)?)
+        Ok(self.becomes(state)?)
     }
 
     fn publish(&self) {
@@ -151,11 +157,16 @@ mod tests {
     fn a_trial_ends_confirmed_and_nothing_else_is_confirmed() {
         let (directory, statuses) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::create_dir(statuses.path().join("updater")).unwrap();
-        let open = || House::open(directory.path(), statuses.path()).unwrap();
+        let running = ImageVersion::parse("1.1");
+        let open = || House {
+            running: running.clone(),
+            ..House::open(directory.path(), statuses.path(), statuses.path()).unwrap()
+        };
         let house = open();
         house.confirm().unwrap();
         assert_eq!(house.record().state, UpdateState::None);
-        house.remember(Record { serial: 2, state: UpdateState::Trying, ..Record::default() }).unwrap();
+        let image = running.clone();
+        house.remember(Record { serial: 2, image, state: UpdateState::Trying, ..Record::default() }).unwrap();
         house.refuses(UpdateRefusal::Serial).unwrap();
         house.confirm().unwrap();
         let record = open().record();

@@ -28,6 +28,9 @@ struct Arguments {
     /// Where the processes publish their status records.
     #[arg(long, value_name = "DIR", default_value = "/run/gift/status")]
     status: PathBuf,
+    /// What holds for this boot only.
+    #[arg(long, value_name = "DIR", default_value = "/run/gift/updater")]
+    run: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -54,13 +57,13 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     gift_service::start_log_of("updater");
-    let house = house::House::open(&arguments.house, &arguments.status)?;
+    let house = || house::House::open(&arguments.house, &arguments.status, &arguments.run);
     match arguments.verb {
-        Verb::Settle => house.settle(),
-        Verb::Take(options) => take::take(&house, &options),
+        Verb::Settle => house()?.settle(),
+        Verb::Take(options) => take::take(&house()?, &options),
         Verb::Check { steady, limit } => {
             check::check(&arguments.status, Duration::from_secs(steady), Duration::from_secs(limit))
         }
-        Verb::Confirm => house.confirm(),
+        Verb::Confirm => house()?.confirm(),
     }
 }

@@ -28,13 +28,21 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads it; a box without one never took an update.
+    /// Reads it; a box without one never took an update. One that says what this image does not know (a later image wrote it, and was
+    /// given up) is set aside: what is older than the image that runs is refused all the same.
     ///
     /// # Errors
-    /// One that is there and cannot be read: without it an old update could be taken for a new one.
+    /// The file system's.
     pub(crate) fn load(path: &Path) -> io::Result<Self> {
         match fs::read(path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Ok(bytes) => match serde_json::from_slice(&bytes) {
+                Ok(record) => Ok(record),
+                Err(_) => {
+                    crate::events::record_set_aside();
+                    fs::rename(path, path.with_extension("unknown"))?;
+                    Ok(Self::default())
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(error),
         }
@@ -72,7 +80,7 @@ impl Record {
             }
             // It was written, and the boot loader gave it up.
             UpdateState::Installed | UpdateState::Trying => UpdateState::RolledBack,
-            // It works no more: the boot loader went back to the image before it.
+            // Another image was written to the disk by hand.
             UpdateState::Confirmed if !runs => UpdateState::RolledBack,
             // The power went while it was written: `take` finds it in the drop and begins again.
             other => other,
@@ -109,14 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_saved_and_a_broken_one_is_none() {
+    fn a_record_is_read_as_it_was_saved_and_one_of_a_later_image_is_set_aside() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.json");
         assert_eq!(Record::load(&path).unwrap(), Record::default());
         let record = Record { serial: 9, image: ImageVersion::parse("2.0"), ..Record::default() };
         record.save(&path).unwrap();
         assert_eq!(Record::load(&path).unwrap(), record);
-        fs::write(&path, "{").unwrap();
-        assert!(Record::load(&path).is_err());
+        fs::write(&path, "{\"state\":\"paused\"}").unwrap();
+        assert_eq!(Record::load(&path).unwrap(), Record::default());
+        assert!(directory.path().join("record.unknown").exists());
     }
 }

@@ -1,9 +1,9 @@
 //! One round: look into the drop, believe what is signed, write it, start again.
 
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::OpenOptionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
@@ -55,17 +55,23 @@ pub(crate) struct Options {
     patience: u64,
 }
 
-/// Takes an update, if there is one.
+/// Takes an update, if there is one. While something is left in the drop, it does not return at once: the unit that starts us would start us
+/// again.
 ///
 /// # Errors
 /// What keeps it from knowing: trust, record, drop. A bad update is no error but a refusal.
 pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
+    let done = round(house, options);
+    if fs::read_dir(&options.inbox).is_ok_and(|mut entries| entries.next().is_some()) {
+        thread::sleep(WAIT);
+    }
+    done
+}
+
+fn round(house: &House, options: &Options) -> Result<()> {
     match house.record().state {
         // The other slot holds the image to go back to.
-        UpdateState::Trying => {
-            thread::sleep(WAIT);
-            return Ok(());
-        }
+        UpdateState::Trying => return Ok(()),
         UpdateState::Installed => return restart(house, options),
         _ => {}
     }
@@ -73,14 +79,19 @@ pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
     let writer = User::from_name(&options.writer)?.with_context(|| format!("no account {}", options.writer))?;
     let aside = house.path("set-aside");
     fs::create_dir_all(&aside)?;
+    clear_foreign(&options.inbox)?;
     let limits = Limits { max_item_bytes: MAX_ARCHIVE_BYTES + MARGIN_BYTES, ..Limits::default() };
     let drop = Collector::open(&options.inbox, &aside, &[writer.uid.as_raw()])?.with_limits(limits);
+    let mut waits = false;
     // Oldest first; what is not taken is finished, too.
     for id in drop.scan()? {
-        match one(house, options, &trust, &drop, &id)? {
+        let outcome = one(house, options, &trust, &drop, &id);
+        // Nothing of it stays, whatever became of it.
+        clear(house)?;
+        match outcome? {
             Outcome::Wait => {
-                thread::sleep(WAIT);
-                return Ok(());
+                waits = true;
+                continue;
             }
             Outcome::Done => {}
         }
@@ -90,7 +101,37 @@ pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
             return restart(house, options);
         }
     }
+    // The power went while one was written, and it is not there any more, or does not count any more.
+    if house.record().state == UpdateState::Installing && !waits {
+        house.becomes(UpdateState::Failed)?;
+    }
     Ok(())
+}
+
+/// Removes what is no item from the drop, as far as that can be done: it would have us started for ever.
+fn clear_foreign(inbox: &Path) -> Result<()> {
+    for entry in fs::read_dir(inbox).context("update drop")? {
+        let entry = entry?;
+        let item = entry.file_name().to_str().and_then(ItemId::parse).is_some();
+        let directory = entry.file_type()?.is_dir();
+        if !item || directory {
+            let removed = if directory { fs::remove_dir(entry.path()) } else { fs::remove_file(entry.path()) };
+            if removed.is_err() {
+                events::foreign();
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Removes what an update, also one before a power cut, left in the house.
+fn clear(house: &House) -> io::Result<()> {
+    let gone = |done: io::Result<()>| match done {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    gone(fs::remove_file(house.path("archive")))?;
+    gone(fs::remove_dir_all(house.path("source")))
 }
 
 enum Outcome {
@@ -102,9 +143,11 @@ enum Outcome {
 
 fn one(house: &House, options: &Options, trust: &Trust, drop: &Collector, id: &ItemId) -> Result<Outcome> {
     let room = || statvfs(&house.path(".")).map(|vfs| vfs.blocks_available().saturating_mul(vfs.fragment_size()));
+    clear(house)?;
     // Its own copy, and the parts of it.
     if drop.size(id).is_ok_and(|size| size.saturating_mul(2).saturating_add(MARGIN_BYTES) > room().unwrap_or(0)) {
-        house.refuses(UpdateRefusal::Room)?;
+        // Where there is no room at all, not even that can be noted.
+        let _ = house.refuses(UpdateRefusal::Room);
         return Ok(Outcome::Wait);
     }
     let archive = house.path("archive");
@@ -146,7 +189,6 @@ fn one(house: &House, options: &Options, trust: &Trust, drop: &Collector, id: &I
     house.remember(record)?;
     events::state(update.serial, UpdateState::Installing);
     let written = install::write(&options.installer, &update);
-    fs::remove_dir_all(&source)?;
     house.becomes(if written { UpdateState::Installed } else { UpdateState::Failed })?;
     Ok(Outcome::Done)
 }
@@ -175,7 +217,9 @@ fn believed(
     if update.serial == record.serial && record.state != UpdateState::Installing {
         return Ok(None);
     }
-    if running.is_none_or(|running| update.image <= *running) {
+    // Nor the version of one that was given up: parts of it may be in the other slot.
+    let before = if update.serial == record.serial { None } else { record.image.as_ref() };
+    if running.is_none_or(|running| update.image <= *running) || before.is_some_and(|before| update.image <= *before) {
         return Err(UpdateRefusal::Version);
     }
     if today > update.expires.as_str() {

@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Response};
 use rustls::{ClientConfig, RootCertStore, client::ResolvesClientCert, sign::CertifiedKey, version::TLS13};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use sha2::{Digest as _, Sha256};
 use tokio::{fs::File, time};
 
 use crate::{
@@ -223,6 +224,10 @@ impl Hub {
         let tag = tag.ok_or(AttemptError::Busy { status: status.as_u16(), retry_after: None })?.to_owned();
         // As many bytes as a slow line may take a while for: what stalls is given up by the connection's own timers.
         let bytes = read_limited(answer, most).await?;
+        // The tag is that of these bytes (both sides make it so): kept with others, it would keep what is newest from being asked for.
+        if tag != format!("\"{}\"", hex::encode(Sha256::digest(&bytes))) {
+            return Err(AttemptError::Busy { status: status.as_u16(), retry_after: None });
+        }
         Ok(Some((tag, bytes)))
     }
 

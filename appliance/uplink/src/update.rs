@@ -85,15 +85,19 @@ impl UpdateCarrier {
         // What is no update, or too long for one, is not asked for; neither signature nor serial is looked at here.
         let signed = SignedUpdate::from_json(&json).ok();
         let Some(update) = signed.and_then(|signed| Update::parse(&signed.update).ok()) else { return Ok(()) };
-        if self.drop.room(0).map_err(cannot_keep)? < update.archive_bytes().saturating_mul(COPIES) {
+        let room = self.house.join(ROOM);
+        let file = tidy(&room, &room.join(update.archive.as_str())).map_err(cannot_keep)?;
+        let there = file.metadata().map_err(cannot_keep)?.len();
+        let wanted = update.archive_bytes().saturating_mul(COPIES).saturating_sub(there);
+        if self.drop.room(0).map_err(cannot_keep)? < wanted {
             events::disk_full();
             return Ok(());
         }
-        let archive = self.download(hub, &update).await?;
+        let archive = self.download(hub, &update, file).await?;
         let (drop, house, length) = (self.drop.clone(), self.house.clone(), update.archive_bytes());
         let handed = task::spawn_blocking(move || {
             hand_over(&drop, &json, &archive).and_then(|()| {
-                // After the update: a crash in between hands it over twice, and the updater refuses the second.
+                // After the update: a crash in between hands it over twice, and the updater passes over the second.
                 durable::replace(&house, TAG, tag.as_bytes()).map_err(SpoolError::Store)?;
                 durable::remove(&archive).map_err(SpoolError::Store)
             })
@@ -107,10 +111,8 @@ impl UpdateCarrier {
     }
 
     /// The whole archive, of the right digest.
-    async fn download(&self, hub: &Hub, update: &Update) -> Result<PathBuf, Trouble> {
-        let room = self.house.join(ROOM);
-        let path = room.join(update.archive.as_str());
-        let mut file = tidy(&room, &path).map_err(cannot_keep)?;
+    async fn download(&self, hub: &Hub, update: &Update, mut file: File) -> Result<PathBuf, Trouble> {
+        let path = self.house.join(ROOM).join(update.archive.as_str());
         let mut there = file.metadata().map_err(cannot_keep)?.len();
         if there > update.archive_bytes() {
             file.set_len(0).map_err(cannot_keep)?;

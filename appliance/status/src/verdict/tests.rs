@@ -96,9 +96,10 @@ fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
     let running = (VerdictWord::Ok, PowerLed::Updating, AttentionLed::None);
     assert_eq!(judge(UpdateState::Installing, None, Some(&d)), running);
     assert_eq!(judge(UpdateState::Installed, None, Some(&d)), running);
+    assert_eq!(judge(UpdateState::Trying, None, Some(&d)), running);
     assert_eq!(judge(UpdateState::Installing, None, None), (VerdictWord::Fault, PowerLed::Fault, AttentionLed::Call));
     let well = (VerdictWord::Ok, PowerLed::Ready, AttentionLed::None);
-    for state in [UpdateState::None, UpdateState::Trying, UpdateState::Confirmed] {
+    for state in [UpdateState::None, UpdateState::Confirmed] {
         assert_eq!(judge(state, None, Some(&d)), well);
     }
     let look = (VerdictWord::Attention, PowerLed::Ready, AttentionLed::Look);

@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn house(&self) -> House {
-        let mut house = House::open(&self.path("house"), &self.path("status")).unwrap();
+        let mut house = House::open(&self.path("house"), &self.path("status"), &self.path("status")).unwrap();
         house.running = ImageVersion::parse(RUNNING);
         house
     }
@@ -193,8 +193,27 @@ fn a_power_cut_while_it_is_written_writes_it_again() {
     let interrupted = Record { refusal: None, state: UpdateState::Installing, ..bench.house().record() };
     bench.house().remember(interrupted).unwrap();
     fs::write(&before, &item).unwrap();
-    bench.installer("true");
+    fs::write(bench.path("house/archive"), "half").unwrap();
+    fs::create_dir(bench.path("house/source")).unwrap();
+    bench.installer("cp -r \"$(dirname \"$0\")/house/source\" \"$(dirname \"$0\")/written-$3\"");
     assert_eq!(bench.take().state, UpdateState::Installed);
+    assert_eq!(names(&bench.path("written-1.1.0")).len(), 3);
+    // Where it is not there any more, it is not said for ever to be on its way; and its version is used up.
+    bench.house().remember(Record { state: UpdateState::Installing, ..bench.house().record() }).unwrap();
+    assert_eq!(bench.take().state, UpdateState::Failed);
+    bench.post(&update(6));
+    assert_eq!(bench.take().refusal, Some(UpdateRefusal::Version));
+}
+
+#[test]
+fn what_is_no_item_does_not_stay_in_the_drop() {
+    let bench = Bench::new();
+    fs::write(bench.path("inbox/x"), "x").unwrap();
+    fs::create_dir(bench.path("inbox/0123456789abcdef0123456789abcdef")).unwrap();
+    std::os::unix::fs::symlink("/etc", bench.path("inbox/link")).unwrap();
+    bench.post(&update(5));
+    assert_eq!(bench.take().state, UpdateState::Installed);
+    assert_eq!(bench.waiting(), 0);
 }
 
 #[test]
@@ -204,6 +223,6 @@ fn while_an_image_is_on_trial_the_slot_of_the_one_before_is_left_alone() {
     bench.post(&update(5));
     assert_eq!(bench.take().state, UpdateState::Trying);
     assert_eq!(bench.waiting(), 1);
-    bench.house().confirm().unwrap();
+    bench.house().remember(Record { serial: 4, state: UpdateState::Confirmed, ..Record::default() }).unwrap();
     assert_eq!(bench.take().state, UpdateState::Installed);
 }
