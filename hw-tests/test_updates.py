@@ -95,7 +95,7 @@ def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, 
     assert updating == "flicker", "the power LED while an update is written"
     assert "update" not in "".join(line for line in box.log().splitlines() if "refused" in line)
     box.power_cut()
-    assert kernels(box) == [f"gift-edge_{VERSION}.efi", f"gift-edge_{NEXT}.efi"], "no counter is left"
+    assert set(kernels(box)) == {f"gift-edge_{VERSION}.efi", f"gift-edge_{NEXT}.efi"}, "no counter is left"
     box.power_on()
     listens(box)
     assert version_of(box) == NEXT
@@ -170,7 +170,7 @@ def test_an_image_that_panics_is_given_up(box, hub, image, offer, work):
     serial = offer("0.1.0.2", parts=changed_parts(image, work / "good", "0.1.0.2"))
     box.expect(rf"update {serial}: Installed", WRITTEN)
     box.power_cut()
-    assert kernels(box) == [f"gift-edge_{VERSION}.efi", "gift-edge_0.1.0.2+2-0.efi"]
+    assert set(kernels(box)) == {f"gift-edge_{VERSION}.efi", "gift-edge_0.1.0.2+2-0.efi"}
 
 
 @pytest.mark.campaign
