@@ -7,6 +7,7 @@
 //! *A compromise yields*: the box. It believes nothing but what a key of the verified image signed.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod arguments;
 mod check;
 mod events;
 mod house;
@@ -14,45 +15,10 @@ mod install;
 mod record;
 mod take;
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-
-/// Takes, tries and confirms system updates.
-#[derive(Debug, Parser)]
-#[command(name = "gift-updater", version)]
-struct Arguments {
-    /// Its house.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/gift/updater")]
-    house: PathBuf,
-    /// Where the processes publish their status records.
-    #[arg(long, value_name = "DIR", default_value = "/run/gift/status")]
-    status: PathBuf,
-    /// What holds for this boot only.
-    #[arg(long, value_name = "DIR", default_value = "/run/gift/updater")]
-    run: PathBuf,
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Debug, Subcommand)]
-enum Verb {
-    /// At boot: what became of the update that was written last.
-    Settle,
-    /// Take an update from the drop, if there is one, write it, and start the box again.
-    Take(take::Options),
-    /// On trial: wait until every process has worked for a while; fails when they do not.
-    Check {
-        /// For how long all of them must have worked without a break, seconds.
-        #[arg(long, value_name = "SECONDS")]
-        steady: u64,
-        /// How long that may take, seconds.
-        #[arg(long, value_name = "SECONDS")]
-        limit: u64,
-    },
-    /// The boot loader keeps to the image that runs.
-    Confirm,
-}
+use arguments::{Arguments, Verb};
+use clap::Parser as _;
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();

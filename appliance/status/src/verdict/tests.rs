@@ -1,3 +1,5 @@
+//! Each state of the processes, the disk and an update, and the verdict it must give.
+
 use super::*;
 use crate::{HoldReason, STATUS_VERSION};
 

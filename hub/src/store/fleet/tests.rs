@@ -1,3 +1,5 @@
+//! Tokens, certificates, reports and boots of boxes, on a database of the test's own.
+
 use gift_wire::status::{AttentionLed, DiskState, Leds, PowerLed, ScannerLed, UplinkLed, Verdict, VerdictWord};
 
 use super::*;
