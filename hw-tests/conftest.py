@@ -127,6 +127,8 @@ class Tools:
     def __init__(self, root: Path, shared: Path):
         self.root, self.shared = root, shared
         shared.mkdir(parents=True, exist_ok=True)
+        # The hub's name, for what knows names.
+        (shared / "hosts").write_text("127.0.0.1 localhost\n198.51.100.1 hub.example.org\n")
 
     def run(self, *words: str, check: bool = False):
         inside = f"{self.root}/gift/bench"

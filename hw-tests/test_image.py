@@ -5,16 +5,16 @@ import re
 import subprocess
 
 import pytest
+from bench.machine import QemuMachine
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
-from conftest import ROOT, target
+from conftest import ROOT, VERSION, target
 
 MAX_SLOT_BYTES = 250 << 20
 
 
-@pytest.fixture(scope="module")
-def root(image):
-    """Listing of the root: (mode, path) of every regular file."""
+def files_of(image) -> list[tuple[str, str]]:
+    """Listing of an image's root: (mode, path) of every regular file."""
     version = re.search(r"gift-edge_(.*)\.raw", image.name).group(1)
     squashfs = image.with_name(f"gift-edge_{version}.root.raw")
     inside = f"/gift/out/{squashfs.name}"
@@ -30,12 +30,50 @@ def root(image):
     return found
 
 
-def test_only_listed_programs(root):
-    lists = [(ROOT / "image-build" / name).read_text() for name in ("executables.root", "executables.bench")]
-    wanted = {line for text in lists for line in text.splitlines() if line and line[0] == "/"}
+@pytest.fixture(scope="module")
+def root(image):
+    return files_of(image)
+
+
+@pytest.fixture
+def product():
+    """The image of `cargo xtask image`, without the bench's way in."""
+    found = target() / f"image/out/gift-edge_{VERSION}.raw"
+    assert found.exists(), "no image: cargo xtask image"
+    return found
+
+
+def programs(root, lists: tuple[str, ...]) -> tuple[set[str], set[str]]:
+    """What may be executed, and what the lists allow."""
+    texts = [(ROOT / "image-build" / name).read_text() for name in lists]
     library = re.compile(r"\.so(\.[0-9.]+)?$|^/usr/lib/modules/")
-    programs = {path for mode, path in root if "x" in mode and not library.search(path)}
-    assert programs == wanted
+    found = {path for mode, path in root if "x" in mode and not library.search(path)}
+    return found, {line for text in texts for line in text.splitlines() if line and line[0] == "/"}
+
+
+def test_only_listed_programs(root):
+    found, wanted = programs(root, ("executables.root", "executables.bench"))
+    assert found == wanted
+
+
+@pytest.mark.campaign
+def test_the_product_has_no_way_in(product, networks, work):
+    """The image that is shipped: nothing of the bench is in it, and it comes up as far as a factory needs it. No login on its line."""
+    files = files_of(product)
+    found, wanted = programs(files, ("executables.root",))
+    assert found == wanted
+    assert [path for _, path in files if "bench" in path] == []
+    machine = QemuMachine(target() / "image/tools", work / "product")
+    machine.install(product)
+    machine.power_on()
+    try:
+        machine.expect(r"identity of this box: (age1[a-z0-9]+)", 300)
+        machine.expect(r"provisioning refused", 30)
+        with pytest.raises((AssertionError, OSError)):
+            machine.agent.ask(10, do="run", words=["true"])
+        assert not re.search(r"(?i)login:|\$ $|# $", machine.log())
+    finally:
+        machine.power_cut()
 
 
 def test_no_privileges_and_no_interpreter(root):
@@ -52,6 +90,10 @@ def test_bill_of_materials(image):
     names = {component["purl"].split("@")[0] for component in json.loads(bill)["components"]}
     assert {"pkg:cargo/rustls", "pkg:cargo/dicom-core", "pkg:deb/debian/systemd", "pkg:deb/debian/linux-image-amd64"} <= names
     assert len(names) > 300
+    packages = [component for component in json.loads(bill)["components"] if component["purl"].startswith("pkg:deb/")]
+    licensed = [component for component in packages if component.get("licenses")]
+    print(f"\nDebian packages: {len(packages)}, with machine-readable licences: {len(licensed)}")
+    assert len(licensed) > len(packages) * 0.7
 
 
 def test_a_slot_is_small(image):

@@ -12,7 +12,7 @@ out=out
 [ -z "$further" ] || out=bench
 tools_packages="mkosi systemd-ukify systemd-repart systemd-boot-efi sbsigntool squashfs-tools mtools dosfstools e2fsprogs cpio zstd
     xz-utils kmod openssl python3-pefile cryptsetup-bin binutils
-    qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools chrony dnsmasq-base"
+    qemu-system-x86 qemu-utils ovmf swtpm swtpm-tools chrony dnsmasq-base tinyproxy-bin"
 tools_packages=$(echo $tools_packages)
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 '/debian/\?$' || echo http://deb.debian.org/debian)
 

@@ -43,9 +43,10 @@ if [ "$(id -u)" = 0 ] && have systemd-sysusers && have systemd-tmpfiles; then
 fi
 
 if [ "$(id -u)" = 0 ] && have nft && have unshare; then
+    echo 'define uplink_port = 443' >"$root/uplink-port.nft"
     for side in scanner wan host; do
         # The account exists on the box only.
-        sed 's/"gift-uplink"/65534/; s/"systemd-network"/65533/; s/"systemd-timesync"/65532/' "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
+        sed "s/\"gift-uplink\"/65534/; s/\"systemd-network\"/65533/; s/\"systemd-timesync\"/65532/; s|/run/gift/network/|$root/|" "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
         unshare --net nft -f "$root/$side.nft" || fail "$side.nft"
     done
 fi

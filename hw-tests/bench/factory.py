@@ -27,11 +27,11 @@ class Factory:
 
     def personalise(
         self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None,
-        leds: dict[str, str] | None = None,
+        leds: dict[str, str] | None = None, proxy: str | None = None,
     ) -> None:
         """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
         wrapped to the box. With `wan` both sides have their addresses from DHCP, the WAN side these further settings, and the hub's
-        name is looked up."""
+        name is looked up, or left to `proxy` (host:port) to look up."""
         self.given = (public_key, token, hub_roots)
         texts = self.home / f"provisioning-{number}"
         texts.mkdir()
@@ -61,6 +61,10 @@ class Factory:
         assert before in uplink
         if wan is None:
             uplink = uplink.replace(before, 'hub-address = "198.51.100.1"')
+        if proxy is not None:
+            before = '# proxy = "proxy.hospital.example:3128"'
+            assert before in uplink
+            uplink = uplink.replace(before, f'proxy = "{proxy}"')
         # Signed updates are asked for often, so that a test need not wait.
         for line in ("[updates]", 'staging = "/var/lib/gift/update/staging"', 'inbox = "/var/lib/gift/update/inbox"'):
             assert f"# {line}" in uplink
@@ -82,5 +86,6 @@ class Factory:
         return out, archive
 
     def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
-        """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs."""
+        """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs,
+        `proxy` for a way out through a proxy."""
         self.personalise(machine, number, *self.given, **differs)

@@ -26,8 +26,8 @@ const PROGRAMS: &[&str] =
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Version of the image: decides which of two is newer.
-    #[arg(long, default_value = env!("CARGO_PKG_VERSION"))]
+    /// Version of the image, 1 to 4 numbers with points: decides which of two is newer.
+    #[arg(long, default_value = env!("CARGO_PKG_VERSION"), value_parser = image_version)]
     image_version: String,
     /// Take the programs from there instead of building them: the bench's image is of those that the tests have built.
     #[arg(long, value_name = "DIR")]
@@ -41,6 +41,20 @@ pub(crate) struct Options {
     /// An image for the test bench: the same, and a way in (hw-tests/agent). Never shipped.
     #[arg(long)]
     bench: bool,
+    /// Build all of it a second time, the programs in another directory, and compare the two root hashes.
+    #[arg(long, conflicts_with = "binaries")]
+    twice: bool,
+}
+
+/// Boxes compare versions as `gift_wire::ImageVersion` does; one that they cannot read would never be updated from.
+fn image_version(text: &str) -> Result<String, String> {
+    let numbers: Vec<&str> = text.split('.').collect();
+    let number = |word: &&str| word.len() <= 5 && word.parse::<u32>().is_ok_and(|number| number.to_string() == **word);
+    if numbers.len() <= 4 && numbers.iter().all(number) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 4 numbers with points, such as 1.4.2".to_owned())
+    }
 }
 
 /// Builds the image; the directory it is in.
@@ -49,6 +63,34 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
         bail!("building the image needs root (mount namespaces, a Debian root of its own)");
     }
     install::image_packages()?;
+    let target = build::target(root);
+    let out = build_image(root, &target, options)?;
+    if options.twice {
+        let first = sbom::root_hash(&out, &options.image_version)?;
+        build_image(root, &target.join("image/twice"), options)?;
+        let second = sbom::root_hash(&out, &options.image_version)?;
+        if first != second {
+            bail!("not reproducible: the second build's root hash is {second}, the first one's {first}");
+        }
+        println!("reproducible: two builds have the root hash {first}");
+    }
+    Ok(out)
+}
+
+/// A release program without debugging information names no directory of the machine that built it.
+fn release(root: &Path, target: &Path, program: &str) -> Result<()> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))).context("no HOME")?;
+    let flag = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let flags = [flag(&home, "/cargo"), flag(target, "/target"), flag(root, "/gift")].join("\x1f");
+    run(cargo(root)
+        .env("CARGO_ENCODED_RUSTFLAGS", flags)
+        .env("CARGO_TARGET_DIR", target)
+        .args(["build", "--quiet", "--locked", "--release", "-p", program, "--bins"]))
+}
+
+/// Builds the image once, with programs built in `target`.
+fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf> {
     let mut programs = PROGRAMS.to_vec();
     if options.bench {
         programs.push("gift-bench");
@@ -57,9 +99,9 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
         Some(directory) => directory.clone(),
         None => {
             for program in &programs {
-                run(cargo(root).args(["build", "--quiet", "--release", "-p", program, "--bins"]))?;
+                release(root, target, program)?;
             }
-            build::target(root).join("release")
+            target.join("release")
         }
     };
     let work = build::target(root).join("image");
@@ -98,7 +140,7 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
         .arg(&options.image_version)
         .arg(if options.bench { "executables.bench" } else { "" }))?;
     let out = work.join(if options.bench { "bench" } else { "out" });
-    sbom::write(root, &out, &options.image_version, &programs)?;
+    sbom::write(root, &out, &work.join("cache/cache/apt/archives"), &options.image_version, &programs)?;
     println!("root hash: {}", sbom::root_hash(&out, &options.image_version)?);
     println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
     Ok(out)
@@ -168,12 +210,14 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     for program in ["gift-provision", "gift-keys", "gift-updater", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
-    if !options.keep_image {
-        // And the same as the next version, which the running box is updated to.
-        for image_version in [env!("CARGO_PKG_VERSION").to_owned(), NEXT_VERSION.to_owned()] {
-            let binaries = Some(binaries.clone());
-            image(root, &Options { image_version, binaries, trust: None, trust_updates: None, bench: true })?;
-        }
+    // The box's, the next version, which the running box is updated to, and for the campaign what is shipped (but for its programs,
+    // which are those of the tests, too).
+    let own = env!("CARGO_PKG_VERSION");
+    let images = [(own, true), (NEXT_VERSION, true), (own, false)];
+    let wanted = if which.is_empty() { images.len() } else { 2 };
+    for (image_version, bench) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
+        let (image_version, binaries) = (image_version.to_owned(), Some(binaries.clone()));
+        image(root, &Options { image_version, binaries, trust: None, trust_updates: None, bench, twice: false })?;
     }
     run(Command::new(python)
         .current_dir(root.join("hw-tests"))

@@ -7,6 +7,7 @@
 mod bench;
 mod build;
 mod check;
+mod debian_licences;
 mod fuzz;
 mod image;
 mod install;

@@ -1,19 +1,22 @@
 //! The image's bill of materials (CycloneDX 1.6, JSON): the crates of its programs, each by its own dependency tree, and the Debian
-//! packages of its root and initrd, as mkosi lists them. Says nothing that differs between two builds of the same sources.
+//! packages of its root and initrd, as mkosi lists them, with the licences that they declare. Says nothing that differs between two builds of the same sources.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use crate::run::{cargo, output};
+use crate::{
+    debian_licences,
+    run::{cargo, output},
+};
 
-/// Writes `OUT/gift-edge_VERSION.cdx.json` from what the build left in `OUT`.
-pub(crate) fn write(root: &Path, out: &Path, version: &str, programs: &[&str]) -> Result<()> {
+/// Writes `OUT/gift-edge_VERSION.cdx.json` from what the build left in `OUT`, and the Debian packages in `archive`.
+pub(crate) fn write(root: &Path, out: &Path, archive: &Path, version: &str, programs: &[&str]) -> Result<()> {
     let mut components = BTreeMap::new();
     crates(root, programs, &mut components)?;
     for manifest in [format!("gift-edge_{version}.manifest"), format!("initrd_{version}.manifest")] {
-        packages(&out.join(manifest), &mut components)?;
+        packages(&out.join(manifest), archive, &mut components)?;
     }
     let bill = json!({
         "bomFormat": "CycloneDX",
@@ -75,7 +78,7 @@ fn crates(root: &Path, programs: &[&str], components: &mut BTreeMap<String, Valu
     Ok(())
 }
 
-fn packages(manifest: &Path, components: &mut BTreeMap<String, Value>) -> Result<()> {
+fn packages(manifest: &Path, archive: &Path, components: &mut BTreeMap<String, Value>) -> Result<()> {
     let manifest: Value =
         serde_json::from_str(&fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?)?;
     for package in manifest["packages"].as_array().context("mkosi's manifest lists no packages")? {
@@ -85,7 +88,16 @@ fn packages(manifest: &Path, components: &mut BTreeMap<String, Value>) -> Result
             "pkg:deb/debian/{name}@{}?arch={architecture}&distro=trixie",
             version.replace('+', "%2B").replace(':', "%3A")
         );
-        let component = json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
+        if components.contains_key(&purl) {
+            continue;
+        }
+        let mut component = json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
+        // Debian's own short names, which are not all of SPDX: as names, not as an expression.
+        let licences = debian_licences::of_package(archive, name, version, architecture)?;
+        if !licences.is_empty() {
+            let named: Vec<Value> = licences.iter().map(|name| json!({ "license": { "name": name } })).collect();
+            component["licenses"] = json!(named);
+        }
         components.insert(purl, component);
     }
     Ok(())

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use minisign_verify::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
 
-use crate::network::{Network, NetworkError};
+use crate::{
+    network::{Network, NetworkError},
+    way_out::{WayOutError, way_out},
+};
 
 /// Largest [`SignedProvisioning`] as JSON, bytes: what the partition has room for.
 pub const MAX_PROVISIONING_BYTES: usize = 4 << 20;
@@ -85,6 +88,9 @@ pub enum DocumentError {
     /// `network.toml`.
     #[error("network.toml: {0}")]
     Network(#[from] NetworkError),
+    /// `uplink.toml`, as far as the packet filter is made from it.
+    #[error("uplink.toml: {0}")]
+    WayOut(#[from] WayOutError),
     /// A key that no public key is.
     #[error("a trusted key is not a minisign public key")]
     Trust,
@@ -159,6 +165,7 @@ impl Provisioning {
             }
         }
         self.network()?;
+        self.way_out()?;
         Ok(())
     }
 
@@ -168,6 +175,14 @@ impl Provisioning {
     /// [`NetworkError`].
     pub fn network(&self) -> Result<Network, NetworkError> {
         Network::parse(self.texts.get("network.toml").map_or("", String::as_str))
+    }
+
+    /// The TCP port its uplink may go out to.
+    ///
+    /// # Errors
+    /// [`WayOutError`].
+    pub fn way_out(&self) -> Result<u16, WayOutError> {
+        way_out(self.texts.get("uplink.toml").map_or("", String::as_str))
     }
 
     /// A document of this version.
@@ -208,10 +223,12 @@ mod tests {
 
     fn texts() -> BTreeMap<String, String> {
         let network = "[scanner]\nport = \"0000:00:03.0\"\naddress = \"192.0.2.1/24\"\n[wan]\nport = \"0000:00:04.0\"\ndhcp = true\n";
-        NEEDED
-            .iter()
-            .map(|name| ((*name).to_owned(), if *name == "network.toml" { network } else { "x" }.to_owned()))
-            .collect()
+        let text = |name: &str| match name {
+            "network.toml" => network,
+            "uplink.toml" => "hub-url = \"https://hub.example.org\"",
+            _ => "x",
+        };
+        NEEDED.iter().map(|name| ((*name).to_owned(), text(name).to_owned())).collect()
     }
 
     fn signed(pair: &KeyPair, provisioning: &Provisioning) -> Vec<u8> {
@@ -274,6 +291,7 @@ mod tests {
         assert!(
             fails(&|d| drop(d.texts.insert("network.toml".into(), "[scanner]".into()))).starts_with("network.toml: ")
         );
+        assert!(fails(&|d| drop(d.texts.insert("uplink.toml".into(), "proxy = 1".into()))).starts_with("uplink.toml: "));
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
         }
     }
     networks(arguments, &provisioning.network()?)?;
+    let uplink_port = format!("define uplink_port = {}\n", provisioning.way_out()?);
+    place(&arguments.run.join("network/uplink-port.nft"), uplink_port.as_bytes(), 0o644, None)?;
     for key in ["site-key", "linkage-key"] {
         let text = |ending: &str| provisioning.texts.get(&format!("{key}.{ending}"));
         if let (Some(wrapped), Some(identifier)) = (text("age"), text("id")) {

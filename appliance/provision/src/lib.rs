@@ -6,7 +6,9 @@
 
 mod document;
 pub mod network;
+mod way_out;
 
 pub use document::{
     DocumentError, MAX_PROVISIONING_BYTES, NAMES, Provisioning, SignedProvisioning, Trust, verified_provisioning,
 };
+pub use way_out::{WayOutError, way_out};
