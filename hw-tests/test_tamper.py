@@ -9,6 +9,7 @@ import time
 
 import pytest
 from bench import network
+from bench.leds import LedWatch
 
 # Machines that are booted with changed bytes in the root; many more are verified without booting.
 BOOTS = int(os.environ.get("GIFT_HW_FLIPS", "1"))
@@ -125,11 +126,17 @@ def test_credentials_of_the_firmware_are_not_believed(box):
 
 @pytest.mark.campaign
 def test_words_added_to_the_command_line_close_the_state(box, scanner):
-    """systemd-stub appends what the firmware says to the signed command line; it measures that, and the TPM keeps the key."""
+    """systemd-stub appends what the firmware says to the signed command line; it measures that, and the TPM keeps the key. The LEDs say
+    that the box needs a person."""
     box.firmware_strings = ["io.systemd.stub.kernel-cmdline-extra=systemd.import_credentials=yes"]
     box.power_on()
+    watch = LedWatch(box.home / "vnc.sock")
     box.expect(r"(?i)dependency failed for.*var|failed to (unseal|activate)", 240)
+    box.expect(r"the state is closed", 120)
     never_serves(box, scanner, 30)
+    assert {led: watch.pattern(led) for led in ("numlock", "capslock", "scrolllock")} == {
+        "numlock": "fast", "capslock": "off", "scrolllock": "fast",
+    }  # fmt: skip
 
 
 @pytest.mark.campaign

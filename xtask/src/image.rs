@@ -83,10 +83,15 @@ fn release(root: &Path, target: &Path, program: &str) -> Result<()> {
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo"))).context("no HOME")?;
     let flag = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let flags = [flag(&home, "/cargo"), flag(target, "/target"), flag(root, "/gift")].join("\x1f");
-    run(cargo(root)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags)
-        .env("CARGO_TARGET_DIR", target)
-        .args(["build", "--quiet", "--locked", "--release", "-p", program, "--bins"]))
+    run(cargo(root).env("CARGO_ENCODED_RUSTFLAGS", flags).env("CARGO_TARGET_DIR", target).args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--release",
+        "-p",
+        program,
+        "--bins",
+    ]))
 }
 
 /// Builds the image once, with programs built in `target`.
@@ -150,6 +155,13 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
 fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
     let units = stage.join("usr/lib/systemd/system");
     run(Command::new("cp").arg("-R").arg(root.join("hw-tests/agent/dist/.")).arg(stage))?;
+    // The bench's LEDs are the keyboard's, also while no provisioning says so (hw-tests/bench/machine.py).
+    let defaults = stage.join("usr/share/gift/defaults/health.toml");
+    let mut health = fs::read_to_string(&defaults)?;
+    for (led, name) in [("power", "numlock"), ("uplink", "capslock"), ("attention", "scrolllock")] {
+        health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
+    }
+    fs::write(&defaults, health)?;
     for name in ["receiver", "deid", "uplink", "health"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();

@@ -91,7 +91,8 @@ fn packages(manifest: &Path, archive: &Path, components: &mut BTreeMap<String, V
         if components.contains_key(&purl) {
             continue;
         }
-        let mut component = json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
+        let mut component =
+            json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
         // Debian's own short names, which are not all of SPDX: as names, not as an expression.
         let licences = debian_licences::of_package(archive, name, version, architecture)?;
         if !licences.is_empty() {

@@ -34,6 +34,11 @@ pub(crate) fn started(boot: &str, sequence: u64) {
     tracing::info!(boot, sequence, "health started");
 }
 
+/// The state did not open; the LEDs say so.
+pub(crate) fn state_closed() {
+    tracing::error!("the state is closed: this box cannot work");
+}
+
 /// The process ends on request.
 pub(crate) fn stopping() {
     tracing::info!("health stopping");

@@ -6,6 +6,7 @@
 //! *A compromise yields*: LEDs and counters. It could lie about the box; it holds nothing to give away.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod alarm;
 mod boot;
 mod error;
 mod events;
@@ -28,6 +29,9 @@ struct Arguments {
     /// Settings (TOML), see config/samples/health.toml.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Judge nothing: the state did not open, and the LEDs are to say so.
+    #[arg(long)]
+    state_closed: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -36,6 +40,10 @@ fn main() -> anyhow::Result<()> {
     events::start();
     let settings = settings::Settings::load(&arguments.config)?;
     let stop = signals::Stop::new().context("cannot receive signals")?;
-    judge::run(settings, &stop)?;
+    if arguments.state_closed {
+        alarm::run(&settings.leds, &stop)?;
+    } else {
+        judge::run(settings, &stop)?;
+    }
     Ok(())
 }

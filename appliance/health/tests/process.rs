@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    process::{Command, Stdio},
+    path::Path,
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,37 +16,59 @@ use nix::{
 const SAMPLE: &str = include_str!("../../../config/samples/health.toml");
 const PATTERNS: &str = include_str!("../../../config/leds.toml");
 
-#[test]
-fn it_shows_a_verdict_and_ends_on_sigterm_with_dark_leds() {
-    let root = tempfile::tempdir().unwrap();
-    for name in ["status/health", "release/staging-health", "release/outbox", "leds"] {
-        fs::create_dir_all(root.path().join(name)).unwrap();
-    }
-    let at = root.path().display().to_string();
+/// The process with LEDs that are plain files; its settings are those of the sample below `root`.
+fn start(root: &Path, words: &[&str]) -> Child {
+    let at = root.display().to_string();
     let text = SAMPLE
         .replace("/run/gift", &at)
         .replace("/var/lib/gift", &at)
         .replace("/sys/class", &at)
         .replace("/usr/share/gift/policy", &at)
         .replace("\"sysfs\"\n", "\"plain\"\n");
-    fs::write(root.path().join("health.toml"), text).unwrap();
-    fs::write(root.path().join("leds.toml"), PATTERNS).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gift-health"))
-        .arg("--config")
-        .arg(root.path().join("health.toml"))
-        .spawn()
-        .unwrap();
+    fs::write(root.join("health.toml"), text).unwrap();
+    fs::write(root.join("leds.toml"), PATTERNS).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gift-health"));
+    command.arg("--config").arg(root.join("health.toml")).args(words).spawn().unwrap()
+}
 
-    let power = root.path().join("leds/power");
+/// What an LED shows, once it shows something.
+fn shown(led: &Path) -> String {
     let begin = Instant::now();
-    while !power.exists() && begin.elapsed() < Duration::from_secs(20) {
+    while !led.exists() && begin.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(20));
     }
-    assert_eq!(fs::read_to_string(&power).unwrap(), "fast fault\n", "no process reports");
+    fs::read_to_string(led).unwrap()
+}
+
+fn ends_dark(mut child: Child, power: &Path) {
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
     assert!(child.wait().unwrap().success());
-    assert_eq!(fs::read_to_string(&power).unwrap(), "off unattended\n");
+    assert_eq!(fs::read_to_string(power).unwrap(), "off unattended\n");
+}
+
+#[test]
+fn it_shows_a_verdict_and_ends_on_sigterm_with_dark_leds() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["status/health", "release/staging-health", "release/outbox", "leds"] {
+        fs::create_dir_all(root.path().join(name)).unwrap();
+    }
+    let child = start(root.path(), &[]);
+    let power = root.path().join("leds/power");
+    assert_eq!(shown(&power), "fast fault\n", "no process reports");
+    ends_dark(child, &power);
     assert_eq!(fs::read_dir(root.path().join("release/outbox")).unwrap().count(), 1);
+}
+
+/// There is no state, so none of the directories that it judges by.
+#[test]
+fn a_closed_state_is_shown_by_the_leds_alone() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("leds")).unwrap();
+    let child = start(root.path(), &["--state-closed"]);
+    let led = |name: &str| root.path().join("leds").join(name);
+    assert_eq!(shown(&led("attention")), "fast call\n");
+    assert_eq!((shown(&led("power")), shown(&led("scanner"))), ("fast fault\n".into(), "off down\n".into()));
+    ends_dark(child, &led("power"));
 }
 
 #[test]

@@ -291,7 +291,9 @@ mod tests {
         assert!(
             fails(&|d| drop(d.texts.insert("network.toml".into(), "[scanner]".into()))).starts_with("network.toml: ")
         );
-        assert!(fails(&|d| drop(d.texts.insert("uplink.toml".into(), "proxy = 1".into()))).starts_with("uplink.toml: "));
+        assert!(
+            fails(&|d| drop(d.texts.insert("uplink.toml".into(), "proxy = 1".into()))).starts_with("uplink.toml: ")
+        );
     }
 
     #[test]
