@@ -23,7 +23,8 @@ def shows(watch: LedWatch, led: str, wanted: str, seconds: float) -> float:
 def test_leds_follow(running, hub, scanner):
     agent, watch = running.agent, LedWatch(running.home / "vnc.sock")
     took = {}
-    shows(watch, POWER, "steady", 60)
+    # Ready once the first canary came through, which is sent a minute after the receiver listens.
+    shows(watch, POWER, "steady", 240)
     shows(watch, UPLINK, "steady", 60)
     shows(watch, ATTENTION, "off", 60)
 
@@ -76,7 +77,8 @@ def test_booting_and_sending(box, scanner, factory):
     box.expect(r"gift-health\[\d+\]: health started", 240)
     began = time.monotonic()
     box.agent.wait_until(lambda: watch.lit(POWER), 60, "any light at all")
-    shows(watch, POWER, "steady", 120)
+    # The canary of this boot, if the box before had none.
+    shows(watch, POWER, "steady", 240)
     blinks = len(watch.toggles(POWER, began))
     assert blinks >= 4, "slow while it starts"
     objects = scanner.objects(400, seed=4)

@@ -10,7 +10,7 @@ have() { command -v "$1" >/dev/null || { echo "skipped: no $1"; return 1; }; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 if have systemd-analyze; then
-    for name in receiver deid uplink health; do
+    for name in receiver deid uplink health canary; do
         systemd-analyze security --no-pager --offline=true --threshold=15 "$units/gift-$name.service" >"$root/report" ||
             fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
         tail -n 1 "$root/report"
@@ -46,7 +46,7 @@ if [ "$(id -u)" = 0 ] && have nft && have unshare; then
     echo 'define uplink_port = 443' >"$root/uplink-port.nft"
     for side in scanner wan host; do
         # The account exists on the box only.
-        sed "s/\"gift-uplink\"/65534/; s/\"systemd-network\"/65533/; s/\"systemd-timesync\"/65532/; s|/run/gift/network/|$root/|" "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
+        sed "s/\"gift-uplink\"/65534/; s/\"systemd-network\"/65533/; s/\"systemd-timesync\"/65532/; s/\"gift-canary\"/65531/; s|/run/gift/network/|$root/|" "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
         unshare --net nft -f "$root/$side.nft" || fail "$side.nft"
     done
 fi

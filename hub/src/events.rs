@@ -78,6 +78,11 @@ pub fn stored(box_name: &str, object: &str, commit: u64, size: u64, duplicate: b
     info!(box_name, object, commit, size, duplicate, "object stored");
 }
 
+/// A canary passed; it is not kept.
+pub fn canary_passed(box_name: &str, object: &str, duplicate: bool) {
+    info!(box_name, object, duplicate, "canary passed");
+}
+
 /// An object was isolated. `violations` are rule words and tags, never values.
 pub fn isolated(box_name: &str, object: &str, violations: &str) {
     warn!(box_name, object, violations, "object isolated");

@@ -340,6 +340,9 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
         refuse(text.get(..offset).unwrap_or_default().matches('\n').count() + 1, error.message())
     })?;
     for project in &settings.projects {
+        if project.name == gift_wire::CANARY_PROJECT {
+            return Err(refuse(1, "the project canary is that of the boxes' canaries, which are not kept"));
+        }
         let ok = (1..=24).contains(&project.subject_prefix.len())
             && project.subject_prefix.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
         if !ok {
@@ -381,6 +384,12 @@ mod tests {
     #[test]
     fn a_prefix_that_would_break_labels_is_refused() {
         let spoilt = SAMPLE.replace("\"FETAL\"", "\"fetal 1\"");
+        assert!(parse(Path::new("hub.toml"), &spoilt).is_err());
+    }
+
+    #[test]
+    fn the_project_of_canaries_is_nobodys() {
+        let spoilt = SAMPLE.replace("\"fetal-surgery\"", "\"canary\"");
         assert!(parse(Path::new("hub.toml"), &spoilt).is_err());
     }
 }

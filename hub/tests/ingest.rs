@@ -359,3 +359,70 @@ async fn a_policy_bundle_is_given_to_enrolled_boxes_only_and_only_forward() {
     assert!(stranger.map_or(true, |answer| answer.status() == StatusCode::UNAUTHORIZED));
     assert!(hub.admin(&["verify-audit"], "").1.starts_with("whole: "));
 }
+
+#[tokio::test]
+async fn a_canary_is_checked_noted_and_neither_kept_nor_served() {
+    let hub = Hub::start(&Setup::default());
+    hub.add_user("ada", "admin");
+    let device = hub.enrol("ward-1").await;
+    let files = |place: &str| {
+        let directories = std::fs::read_dir(hub.data(place)).unwrap().map(|d| d.unwrap().path());
+        directories.map(|directory| std::fs::read_dir(directory).unwrap().count()).sum::<usize>()
+    };
+    let page = || async {
+        let login = common::log_in(&hub, &hub.client(), "ada", PASSWORD).await;
+        common::get(&hub, "/", &common::cookie(&login)).await.text().await.unwrap()
+    };
+
+    let good = samples::canary(1, |_| {}).file();
+    let manifest = samples::canary_manifest(1, &good);
+    let receipt = device.store(&manifest, &good).await;
+    assert!(receipt.matches(&manifest) && receipt.isolated.is_none() && !receipt.duplicate);
+    let again = device.store(&manifest, &good).await;
+    assert_eq!(again, Receipt { duplicate: true, ..receipt.clone() }, "a receipt that was lost is given again");
+    let next = samples::canary(2, |_| {}).file();
+    assert!(device.store(&samples::canary_manifest(2, &next), &next).await.commit > receipt.commit);
+    assert_eq!((files("archive"), files("isolated")), (0, 0), "nothing is kept");
+    assert_eq!(std::fs::read_dir(hub.data("incoming")).unwrap().count(), 0);
+    assert!(page().await.contains("passed <time"));
+
+    // One planted value, one dot of print, one changed pixel; an attribute that every object must lose; somebody's object.
+    let planted = samples::canary(3, |_| {}).element((0x0008, 0x103E), "LO", b"echo ZebraFinch").sorted().file();
+    let printed = samples::canary(4, |pixels| pixels[600] = 255).file();
+    let changed = samples::canary(5, |pixels| pixels[320 * 3 * 100] ^= 1).file();
+    let identified = samples::canary(6, |_| {}).element((0x0010, 0x1000), "LO", b"4857773456").sorted().file();
+    for (number, bytes) in (3..).zip([&planted, &printed, &changed, &identified]) {
+        let receipt = device.store(&samples::canary_manifest(number, bytes), bytes).await;
+        assert_eq!(receipt.isolated, Some(HoldReason::RefusedByHub), "{number}");
+    }
+    let other = samples::released(7).file();
+    let mut hidden = samples::manifest(7, &other);
+    hidden.project = gift_wire::CANARY_PROJECT.to_owned();
+    assert!(device.store(&hidden, &other).await.isolated.is_some(), "what is no canary cannot be made to vanish");
+    assert_eq!((files("archive"), files("isolated")), (0, 5));
+    let failing = page().await;
+    for words in
+        ["failed <time", "its canary failed", "canary-planted", "canary-print", "canary-picture", "5 objects isolated"]
+    {
+        assert!(failing.contains(words), "{words}: {failing}");
+    }
+
+    for table in ["instances", "series", "studies", "subjects"] {
+        assert_eq!(hub.count(table), 0, "{table}");
+    }
+    for path in ["/studies", "/series", "/instances"] {
+        let get = hub.client().get(format!("{}/dicomweb{path}", hub.web)).basic_auth("ada", Some(PASSWORD));
+        assert_eq!(get.send().await.unwrap().status(), StatusCode::NO_CONTENT, "{path}");
+    }
+
+    let last = samples::canary(8, |_| {}).file();
+    assert!(device.store(&samples::canary_manifest(8, &last), &last).await.isolated.is_none());
+    assert!(page().await.contains("passed <time"), "it works again");
+    let actions = |action: &str| -> u64 {
+        let query = "SELECT count(*) FROM audit WHERE action = ?1 AND actor = 'box:ward-1'";
+        hub.database().query_row(query, [action], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((actions("canary-passed"), actions("canary-failed"), actions("isolate")), (3, 5, 5));
+    assert!(hub.admin(&["verify-audit"], "").1.starts_with("whole: "));
+    assert!(!hub.log().to_lowercase().contains("zebrafinch"), "no value in the log");
+}

@@ -27,11 +27,11 @@ class Factory:
 
     def personalise(
         self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None,
-        leds: dict[str, str] | None = None, proxy: str | None = None,
+        leds: dict[str, str] | None = None, proxy: str | None = None, canary: int = 93600,
     ) -> None:
         """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
         wrapped to the box. With `wan` both sides have their addresses from DHCP, the WAN side these further settings, and the hub's
-        name is looked up, or left to `proxy` (host:port) to look up."""
+        name is looked up, or left to `proxy` (host:port) to look up. `canary` is the longest age of the last canary, seconds."""
         self.given = (public_key, token, hub_roots)
         texts = self.home / f"provisioning-{number}"
         texts.mkdir()
@@ -55,6 +55,9 @@ class Factory:
         for led, name in (leds or machine.LEDS).items():
             assert f'# {led} = "{led}"' in health
             health = health.replace(f'# {led} = "{led}"', f'{led} = "{name}"')
+        for before, after in (("[canary]", "[canary]"), ("longest-age-seconds = 93600", f"longest-age-seconds = {canary}")):
+            assert f"# {before}" in health
+            health = health.replace(f"# {before}", after)
         (texts / "health.toml").write_text(health)
         uplink = (self.samples / "uplink.toml").read_text()
         before = '# hub-address = "192.0.2.1"'
@@ -87,5 +90,5 @@ class Factory:
 
     def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
         """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs,
-        `proxy` for a way out through a proxy."""
+        `proxy` for a way out through a proxy, `canary` for another age."""
         self.personalise(machine, number, *self.given, **differs)

@@ -8,7 +8,7 @@ use crate::run::{cargo, run};
 
 /// The packages of hub and box that the tests run, each with one binary of the same name.
 pub(crate) const SHIPPED: &[&str] =
-    &["gift-receiver", "gift-deid", "gift-ocr", "gift-video", "gift-uplink", "gift-health", "gift-hub"];
+    &["gift-receiver", "gift-deid", "gift-ocr", "gift-video", "gift-uplink", "gift-health", "gift-canary", "gift-hub"];
 
 /// Builds every shipped binary, the demo and the examiner's command; returns the directory they are in.
 pub(crate) fn binaries(root: &Path) -> Result<PathBuf> {

@@ -21,8 +21,16 @@ use crate::{
 const NEXT_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
 
 /// What is installed in `/usr/bin` of the image (image-build/executables.root).
-const PROGRAMS: &[&str] =
-    &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-provision", "gift-keys", "gift-updater"];
+const PROGRAMS: &[&str] = &[
+    "gift-receiver",
+    "gift-deid",
+    "gift-uplink",
+    "gift-health",
+    "gift-provision",
+    "gift-keys",
+    "gift-updater",
+    "gift-canary",
+];
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {

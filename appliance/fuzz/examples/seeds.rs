@@ -199,7 +199,7 @@ fn report() -> HealthReport {
         sequence: 1,
         sent_ms: 1,
         software: "0.1.0".into(),
-        verdict: verdict(&Inputs { now_ms: 9, receiver: None, deid: None, uplink: None, updater: None, disk }),
+        verdict: verdict(&Inputs { now_ms: 9, receiver: None, deid: None, uplink: None, updater: None, disk, canary: None }),
         disk,
         receiver: Some(ReceiverStatus::default()),
         deid: Some(DeidStatus::default()),

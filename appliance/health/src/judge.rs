@@ -1,11 +1,11 @@
 //! The loop: read every status, judge, show, report.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gift_service::{StatusFile, Supervisor, now_ms, read_status};
 use gift_status::{
-    DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, UpdaterStatus, UplinkStatus,
-    Verdict,
+    CanaryRule, DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, UpdaterStatus,
+    UplinkStatus, Verdict,
 };
 use gift_wire::{HealthReport, WIRE_VERSION};
 use nix::sys::statvfs::statvfs;
@@ -76,6 +76,8 @@ pub(crate) struct Judge {
     status_file: StatusFile,
     status: HealthStatus,
     last: Option<Verdict>,
+    /// The first round.
+    since: Option<Instant>,
     disk_failing: bool,
     status_failing: bool,
 }
@@ -97,6 +99,7 @@ impl Judge {
             settings,
             software: boot::software(),
             last: None,
+            since: None,
             disk_failing: false,
             status_failing: false,
         })
@@ -104,7 +107,8 @@ impl Judge {
 
     /// One round. `now_ms` is the wall clock, `now` the monotonic one.
     pub(crate) fn tick(&mut self, now_ms: u64, now: Instant) {
-        let findings = self.look(now_ms);
+        let watched = now - *self.since.get_or_insert(now);
+        let findings = self.look(now_ms, watched);
         self.leds.show(findings.verdict.leds);
         let changed = self
             .last
@@ -134,12 +138,18 @@ impl Judge {
         self.publish(RunState::Stopping);
     }
 
-    fn look(&mut self, now_ms: u64) -> Findings {
+    /// `watched` is how long ago the first look was.
+    fn look(&mut self, now_ms: u64, watched: Duration) -> Findings {
         let receiver = read_status(Process::Receiver, &self.settings.receiver_status).ok();
         let deid = read_status(Process::Deid, &self.settings.deid_status).ok();
         let uplink = read_status(Process::Uplink, &self.settings.uplink_status).ok();
         let updater = read_status(Process::Updater, &self.settings.updater_status).ok();
         let disk = self.disk();
+        let canary = self.settings.canary.map(|canary| CanaryRule {
+            longest_age_ms: canary.longest_age_seconds.saturating_mul(1000),
+            first_within_ms: canary.first_within_seconds.saturating_mul(1000),
+            watched_ms: u64::try_from(watched.as_millis()).unwrap_or(u64::MAX),
+        });
         let inputs = Inputs {
             now_ms,
             receiver: receiver.as_ref(),
@@ -147,6 +157,7 @@ impl Judge {
             uplink: uplink.as_ref(),
             updater: updater.as_ref(),
             disk,
+            canary,
         };
         let verdict = gift_status::verdict(&inputs);
         Findings { receiver, deid, uplink, updater, disk, verdict }

@@ -90,7 +90,8 @@ macro_rules! table {
     };
 }
 
-table!(Power, PowerLed { Starting starting => "starting", Ready ready => "ready", Updating updating => "updating", Fault fault => "fault", });
+table!(Power, PowerLed { Starting starting => "starting", Ready ready => "ready", Updating updating => "updating",
+    Unproven unproven => "unproven", Fault fault => "fault", });
 table!(Scanner, ScannerLed {
     Waiting waiting => "waiting", Idle idle => "idle", Receiving receiving => "receiving",
     Refusing refusing => "refusing", Down down => "down",

@@ -38,6 +38,9 @@ pub(crate) struct Settings {
     /// When to report.
     #[serde(default)]
     pub(crate) report: Report,
+    /// What is asked of the canary; without it, nothing is.
+    #[serde(default)]
+    pub(crate) canary: Option<Canary>,
     /// The LEDs.
     pub(crate) leds: Leds,
 }
@@ -57,6 +60,17 @@ impl Default for Report {
         // The hub calls a box offline after three missed reports; five seconds keep a flapping verdict from flooding it.
         Self { interval_seconds: 60, soonest_seconds: 5 }
     }
+}
+
+/// What is asked of the canary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct Canary {
+    /// The hub must have been content with one within this time.
+    pub(crate) longest_age_seconds: u64,
+    /// After the start, the first one may take so long.
+    #[serde(default = "a_quarter_of_an_hour")]
+    pub(crate) first_within_seconds: u64,
 }
 
 /// The LEDs.
@@ -96,6 +110,9 @@ pub(crate) enum LedKind {
 fn one_second() -> u64 {
     1000
 }
+fn a_quarter_of_an_hour() -> u64 {
+    900
+}
 fn updater_status() -> PathBuf {
     "/run/gift/status/updater".into()
 }
@@ -131,6 +148,9 @@ impl Settings {
         if self.report.soonest_seconds == 0 || self.report.interval_seconds < self.report.soonest_seconds {
             return Err(HealthError::Range("report"));
         }
+        if self.canary.is_some_and(|canary| canary.longest_age_seconds == 0 || canary.first_within_seconds == 0) {
+            return Err(HealthError::Range("canary"));
+        }
         for name in [&self.leds.power, &self.leds.scanner, &self.leds.uplink, &self.leds.attention] {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_');
             if name.is_empty() || !name.chars().all(plain) {
@@ -160,7 +180,15 @@ pub(crate) mod tests {
 
     /// The sample with every commented default switched on.
     fn spelled_out() -> String {
+        // The canary's table has no default: without it, none is asked for.
+        let mut in_canary = false;
         let lines = SAMPLE.lines().map(|line| {
+            if line.contains('[') {
+                in_canary = line == "# [canary]";
+            }
+            if in_canary {
+                return line;
+            }
             let bare = line.strip_prefix("# ").unwrap_or(line);
             let setting = bare.starts_with('[') || bare.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
             if setting { bare } else { line }
@@ -177,6 +205,18 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_canary_is_asked_for_where_its_table_stands() {
+        assert_eq!(parse(SAMPLE).unwrap().canary, None);
+        let on = ["# [canary]", "# longest-age-seconds = 93600"];
+        let text = on.iter().fold(SAMPLE.to_owned(), |text, line| {
+            assert!(text.contains(line), "{line}");
+            text.replacen(line, line.trim_start_matches("# "), 1)
+        });
+        let canary = Canary { longest_age_seconds: 93_600, first_within_seconds: 900 };
+        assert_eq!(parse(&text).unwrap().canary, Some(canary));
+    }
+
+    #[test]
     fn what_cannot_work_is_refused() {
         for (old, new) in [
             ("# judge-interval-ms = 1000", "judge-interval-ms = 9000 #"),
@@ -184,6 +224,8 @@ pub(crate) mod tests {
             ("# [report]", "[report]\nevery-seconds = 1\n#"),
             ("# power = \"power\"", "power = \"../power\""),
             ("kind = \"sysfs\"", "kind = \"gpio\""),
+            ("# [canary]", "[canary]\nfirst-within-seconds = 5 #"),
+            ("# [canary]", "[canary]\nlongest-age-seconds = 0 #"),
         ] {
             assert!(SAMPLE.contains(old), "{old}");
             assert!(parse(&SAMPLE.replacen(old, new, 1)).is_err(), "{new}");

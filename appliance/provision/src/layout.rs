@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use gift_provision::{
-    MAX_PROVISIONING_BYTES, Provisioning, Trust,
+    MAX_PROVISIONING_BYTES, Provisioning, Trust, canary,
     network::{Network, resolv_conf_of},
     verified_provisioning,
 };
@@ -43,6 +43,10 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
             name if name.ends_with(".age") || name.ends_with(".id") || name == "network.toml" => {}
             name => place(&settings.join(name), text.as_bytes(), 0o644, None)?,
         }
+    }
+    if let Err(error) = canary(&settings) {
+        // The box works without; it does not become *ready*.
+        warn!("no canary: {error:#}");
     }
     networks(arguments, &provisioning.network()?)?;
     let uplink_port = format!("define uplink_port = {}\n", provisioning.way_out()?);
@@ -88,6 +92,20 @@ fn beginning(partition: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(partition)?.take(MAX_PROVISIONING_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Adds the canary to what was laid out, where gift-health is to ask for it.
+fn canary(settings: &Path) -> Result<()> {
+    let read = |name: &str| fs::read_to_string(settings.join(name)).with_context(|| name.to_owned());
+    if !canary::is_asked_for(&read("health.toml")?) {
+        return Ok(());
+    }
+    let (receiver, deid) = (canary::in_receiver(&read("receiver.toml")?)?, canary::in_deid(&read("deid.toml")?)?);
+    for (name, text) in [("receiver.toml", receiver.as_str()), ("deid.toml", &deid), ("canary.toml", canary::SETTINGS)]
+    {
+        place(&settings.join(name), text.as_bytes(), 0o644, None)?;
+    }
+    Ok(())
 }
 
 fn networks(arguments: &Arguments, network: &Network) -> Result<()> {

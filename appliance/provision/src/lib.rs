@@ -4,6 +4,7 @@
 //! JSON text, signed by a key whose public half is in the verified root. Whoever swaps the disk's partition can at most bring
 //! back an older provisioning of a signer we trust, and the state remembers the newest number it has seen.
 
+pub mod canary;
 mod document;
 pub mod network;
 mod way_out;

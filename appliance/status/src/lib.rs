@@ -15,6 +15,6 @@ pub use record::{
     UpdateRefusal, UpdateState, UpdaterStatus, UplinkStatus,
 };
 pub use verdict::{
-    AttentionLed, Cause, DiskState, Inputs, Leds, PowerLed, STALE_AFTER_MS, ScannerLed, UplinkLed, Verdict,
-    VerdictWord, verdict,
+    AttentionLed, CANARY_SCANNER, CanaryRule, Cause, DiskState, Inputs, Leds, PowerLed, STALE_AFTER_MS, ScannerLed,
+    UplinkLed, Verdict, VerdictWord, verdict,
 };

@@ -174,6 +174,10 @@ pub struct UplinkStatus {
     pub damaged_total: u64,
     /// Objects whose receipt matched and that the hub keeps apart, because its own check against the profile failed.
     pub isolated_total: u64,
+    /// When the hub last was content with a canary, ms since the Unix epoch; 0 = never.
+    pub canary_ms: u64,
+    /// When it last found something wrong with one, ms since the Unix epoch; 0 = never.
+    pub canary_failed_ms: u64,
 }
 
 /// Where the newest system update stands. What the updater publishes; it is a oneshot, so its record does not age.

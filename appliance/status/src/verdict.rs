@@ -10,6 +10,9 @@ use crate::{
 /// A record older than this means that its process no longer lives: three times the publishing interval of 3 s.
 pub const STALE_AFTER_MS: u64 = 9_000;
 
+/// Ordinal of the canary among the receiver's scanners: what it sends says nothing about a scanner.
+pub const CANARY_SCANNER: u16 = u16::MAX;
+
 /// Instances accepted within this time count as "receiving".
 const RECEIVING_WITHIN_MS: u64 = 5_000;
 
@@ -28,6 +31,19 @@ pub struct Inputs<'a> {
     pub updater: Option<&'a StatusRecord<UpdaterStatus>>,
     /// The state disk.
     pub disk: DiskState,
+    /// What is asked of the canary; without it, nothing is.
+    pub canary: Option<CanaryRule>,
+}
+
+/// What is asked of the canary, the synthetic patient that goes the whole way to the hub each day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CanaryRule {
+    /// The hub must have been content with one within this time, ms.
+    pub longest_age_ms: u64,
+    /// The first one may take so long, ms; until then the box is starting.
+    pub first_within_ms: u64,
+    /// For how long the judge has watched, ms, by a clock that nobody sets.
+    pub watched_ms: u64,
 }
 
 /// How full the state disk is.
@@ -91,6 +107,10 @@ pub enum Cause {
     UpdateRefused,
     /// A system update did not work or could not be written: the box runs the image before.
     UpdateFailed,
+    /// No canary came through for too long, though the hub can be reached.
+    CanaryOverdue,
+    /// The hub found something wrong with the last canary: what it must not see came through, or the picture was changed.
+    CanaryFailed,
 }
 
 /// Power/ready LED.
@@ -103,6 +123,8 @@ pub enum PowerLed {
     Ready,
     /// Ready, and a system update is being written or on trial: do not pull the plug.
     Updating,
+    /// Every process runs, but the daily canary does not prove that the box does its job.
+    Unproven,
     /// A process is down.
     Fault,
 }
@@ -232,6 +254,22 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
             causes.push(Cause::UpdateRefused);
         }
     }
+    let mut unproven = false;
+    match inputs.canary.map(|rule| canary(&rule, uplink, now)) {
+        None | Some(Canary::Proven) => {}
+        Some(Canary::Awaited) => starting = true,
+        Some(Canary::Overdue) => {
+            unproven = true;
+            // Of what a canary needs, whatever else is known to be missing is the better name for its absence.
+            if uplink.is_some() && !causes.iter().any(|cause| keeps_from_the_hub(*cause)) {
+                causes.push(Cause::CanaryOverdue);
+            }
+        }
+        Some(Canary::Failed) => {
+            unproven = true;
+            causes.push(Cause::CanaryFailed);
+        }
+    }
     causes.sort_unstable();
     causes.dedup();
 
@@ -252,14 +290,21 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
             VerdictWord::Fault => PowerLed::Fault,
             VerdictWord::Starting => PowerLed::Starting,
             VerdictWord::Ok | VerdictWord::Attention if updating => PowerLed::Updating,
+            VerdictWord::Ok | VerdictWord::Attention if unproven => PowerLed::Unproven,
             VerdictWord::Ok | VerdictWord::Attention => PowerLed::Ready,
         },
         scanner: match receiver {
             None => ScannerLed::Down,
             Some(_) if refusing => ScannerLed::Refusing,
-            Some(r) => match r.last_instance_ms.values().max() {
+            Some(r) => match r
+                .last_instance_ms
+                .iter()
+                .filter(|(ordinal, _)| **ordinal != CANARY_SCANNER)
+                .map(|(_, ms)| *ms)
+                .max()
+            {
                 None => ScannerLed::Waiting,
-                Some(&last) if now.saturating_sub(last) < RECEIVING_WITHIN_MS => ScannerLed::Receiving,
+                Some(last) if now.saturating_sub(last) < RECEIVING_WITHIN_MS => ScannerLed::Receiving,
                 Some(_) => ScannerLed::Idle,
             },
         },
@@ -273,7 +318,7 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
                 HubLink::Connected | HubLink::Unknown => UplinkLed::Connected,
             },
         },
-        attention: if down || causes.contains(&Cause::PathIntercepted) || causes.contains(&Cause::EnrolmentRefused) {
+        attention: if down || causes.iter().any(|cause| is_for_support(*cause)) {
             AttentionLed::Call
         } else if causes.iter().all(|cause| matches!(cause, Cause::HubUnreachable | Cause::UpdateRunning)) {
             AttentionLed::None
@@ -282,6 +327,45 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         },
     };
     Verdict { word, causes, leds }
+}
+
+/// What the last canaries say.
+enum Canary {
+    /// One came through, not too long ago.
+    Proven,
+    /// None did, but it is too early to ask for one.
+    Awaited,
+    /// None did for too long.
+    Overdue,
+    /// The hub found something wrong with the last one.
+    Failed,
+}
+
+fn canary(rule: &CanaryRule, uplink: Option<&UplinkStatus>, now_ms: u64) -> Canary {
+    let Some(uplink) = uplink else { return Canary::Overdue };
+    if uplink.canary_failed_ms > uplink.canary_ms {
+        return Canary::Failed;
+    }
+    // A time that lies as far ahead is no proof either: the clock was wrong when it was noted, or is now.
+    let age_ms = now_ms.abs_diff(uplink.canary_ms);
+    if uplink.canary_ms != 0 && age_ms <= rule.longest_age_ms {
+        Canary::Proven
+    } else if rule.watched_ms < rule.first_within_ms && age_ms > rule.watched_ms {
+        // None since the judge began to watch.
+        Canary::Awaited
+    } else {
+        Canary::Overdue
+    }
+}
+
+/// True for what keeps any object from the hub, and so the canary too.
+const fn keeps_from_the_hub(cause: Cause) -> bool {
+    matches!(cause, Cause::HubUnreachable | Cause::PathIntercepted | Cause::NotEnrolled | Cause::EnrolmentRefused)
+}
+
+/// True for what neither the technician nor the research engineer can put right.
+const fn is_for_support(cause: Cause) -> bool {
+    matches!(cause, Cause::PathIntercepted | Cause::EnrolmentRefused | Cause::CanaryFailed)
 }
 
 /// The body of a record that is fresh; notes a missing, stale or degraded one in `causes`.

@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gift_status::{EnrolmentState, HubLink, UplinkStatus, UploadFailure};
 
-use crate::{error::AttemptError, events};
+use crate::{error::AttemptError, events, ledger::Receipts};
 
 /// The board.
 #[derive(Debug, Default)]
@@ -55,17 +55,25 @@ impl Board {
         set_link(&mut inner, HubLink::Connected);
     }
 
-    /// A receipt matched at `now_ms`.
-    pub(crate) fn acknowledged(&self, now_ms: u64, isolated: bool) {
+    /// A receipt matched at `now_ms`; `isolated` when the hub was not content with the object.
+    pub(crate) fn acknowledged(&self, now_ms: u64, isolated: bool, canary: bool) {
         let mut inner = self.lock();
         inner.status.uploaded_total += 1;
         inner.status.isolated_total += u64::from(isolated);
         inner.status.last_receipt_ms = now_ms;
+        match (canary, isolated) {
+            (true, false) => inner.status.canary_ms = now_ms,
+            (true, true) => inner.status.canary_failed_ms = now_ms,
+            (false, _) => {}
+        }
     }
 
-    /// When the last receipt before this start matched, ms since the Unix epoch.
-    pub(crate) fn last_receipt(&self, at_ms: u64) {
-        self.lock().status.last_receipt_ms = at_ms;
+    /// When receipts matched before this start.
+    pub(crate) fn receipts(&self, before: Receipts) {
+        let mut inner = self.lock();
+        inner.status.last_receipt_ms = before.last_ms;
+        inner.status.canary_ms = before.canary_ms;
+        inner.status.canary_failed_ms = before.canary_failed_ms;
     }
 
     /// An attempt failed.

@@ -152,7 +152,7 @@ impl Desk {
         let mut erased = false;
         for (key, settlement) in rows {
             match settlement {
-                Settlement::Acknowledged(_) => {
+                Settlement::Acknowledged { .. } => {
                     durable::remove(&self.house.queued(*key))
                         .map_err(UplinkError::store("cannot erase an acknowledged object"))?;
                     erased = true;

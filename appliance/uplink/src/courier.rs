@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gift_wire::{Manifest, Receipt};
+use gift_wire::{CANARY_PROJECT, Manifest, Receipt};
 use tokio::{
     sync::{mpsc, watch},
     task::{self, JoinSet},
@@ -43,8 +43,8 @@ const TELL_INTERVAL: Duration = Duration::from_millis(500);
 /// What one attempt came to.
 #[derive(Debug)]
 enum Outcome {
-    /// The receipt matched; ledger and directory are settled.
-    Acknowledged(Key, Box<Receipt>),
+    /// The receipt matched; ledger and directory are settled. The last value is true for a canary.
+    Acknowledged(Key, Box<Receipt>, bool),
     /// Nothing was settled for the object.
     Failed(Key, AttemptError),
     /// The hub refused it for good; the ledger says so.
@@ -187,12 +187,12 @@ impl Courier {
         let now = Instant::now();
         round.probe = round.probe.filter(|probe| *probe != epoch);
         match outcome {
-            Outcome::Acknowledged(key, receipt) => {
+            Outcome::Acknowledged(key, receipt, canary) => {
                 if let Some(reason) = receipt.isolated {
                     events::object_isolated(key, reason);
                 }
                 round.lanes.settled(key);
-                self.board.acknowledged(gift_service::now_ms(), receipt.isolated.is_some());
+                self.board.acknowledged(gift_service::now_ms(), receipt.isolated.is_some(), canary);
                 self.reached(round);
             }
             Outcome::Refused(key, status) => {
@@ -299,9 +299,9 @@ impl Courier {
         let grace = Duration::from_millis(self.settings.stop_grace_ms);
         let rest = async {
             while let Some(done) = round.attempts.join_next().await {
-                if let Ok((_, Outcome::Acknowledged(key, receipt))) = done {
+                if let Ok((_, Outcome::Acknowledged(key, receipt, canary))) = done {
                     round.lanes.settled(key);
-                    self.board.acknowledged(gift_service::now_ms(), receipt.isolated.is_some());
+                    self.board.acknowledged(gift_service::now_ms(), receipt.isolated.is_some(), canary);
                 }
             }
         };
@@ -330,9 +330,9 @@ async fn upload(hub: Arc<Hub>, house: House, clerk: Clerk, entry: Entry) -> Outc
     };
     match hub.store(&manifest, tokio::fs::File::from_std(file)).await {
         Ok(receipt) => {
-            let receipt = Box::new(receipt);
-            let outcome = Outcome::Acknowledged(key, receipt.clone());
-            settle(&clerk, key, Settlement::Acknowledged(receipt), outcome).await
+            let (receipt, canary) = (Box::new(receipt), manifest.project == CANARY_PROJECT);
+            let outcome = Outcome::Acknowledged(key, receipt.clone(), canary);
+            settle(&clerk, key, Settlement::Acknowledged { receipt, canary }, outcome).await
         }
         Err(AttemptError::Refused { status }) => {
             settle(&clerk, key, Settlement::Refused { status }, Outcome::Refused(key, status)).await

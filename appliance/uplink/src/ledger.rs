@@ -29,6 +29,22 @@ const SCHEMA: &str = "
     PRAGMA user_version = 1;
 ";
 
+/// Names of facts: times of receipts, ms since the Unix epoch.
+const LAST_RECEIPT: &str = "last_receipt_ms";
+const CANARY_PASSED: &str = "canary_ms";
+const CANARY_FAILED: &str = "canary_failed_ms";
+
+/// When receipts matched, ms since the Unix epoch; 0 = never.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Receipts {
+    /// The last one, of whatever object.
+    pub(crate) last_ms: u64,
+    /// The last one for a canary that the hub was content with.
+    pub(crate) canary_ms: u64,
+    /// The last one for a canary that it was not content with.
+    pub(crate) canary_failed_ms: u64,
+}
+
 /// Where an object stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -71,7 +87,12 @@ pub(crate) struct Row {
 #[derive(Debug, Clone)]
 pub(crate) enum Settlement {
     /// Against a matching receipt.
-    Acknowledged(Box<Receipt>),
+    Acknowledged {
+        /// What the hub answered.
+        receipt: Box<Receipt>,
+        /// The object is a canary.
+        canary: bool,
+    },
     /// Refused by the hub for good.
     Refused {
         /// HTTP status.
@@ -180,10 +201,10 @@ impl Ledger {
                 "UPDATE object SET state = ?2, settled_ms = ?3, http_status = ?4, hub_commit = ?5, hub_committed_ms = ?6,
                  isolated = ?7 WHERE key = ?1",
             )?;
-            let mut fact = transaction.prepare_cached("INSERT OR REPLACE INTO fact VALUES ('last_receipt_ms', ?1)")?;
+            let mut fact = transaction.prepare_cached("INSERT OR REPLACE INTO fact VALUES (?1, ?2)")?;
             for (key, settlement) in settlements {
                 let (state, status, receipt) = match settlement {
-                    Settlement::Acknowledged(receipt) => (State::Acknowledged, None, Some(receipt)),
+                    Settlement::Acknowledged { receipt, .. } => (State::Acknowledged, None, Some(receipt)),
                     Settlement::Refused { status } => (State::Refused, Some(*status), None),
                     Settlement::SetAside => (State::SetAside, None, None),
                     Settlement::Missing => (State::Missing, None, None),
@@ -198,7 +219,11 @@ impl Ledger {
                     receipt.and_then(|r| r.isolated).map(|reason| reason.as_str()),
                 ])?;
                 if receipt.is_some() {
-                    fact.execute([signed(now_ms)])?;
+                    fact.execute(params![LAST_RECEIPT, signed(now_ms)])?;
+                }
+                if let Settlement::Acknowledged { receipt, canary: true } = settlement {
+                    let name = if receipt.isolated.is_none() { CANARY_PASSED } else { CANARY_FAILED };
+                    fact.execute(params![name, signed(now_ms)])?;
                 }
             }
         }
@@ -246,16 +271,21 @@ impl Ledger {
         Ok(out)
     }
 
-    /// When the last receipt matched, ms since the Unix epoch; 0 = never.
+    /// When the last receipts matched.
     ///
     /// # Errors
     /// SQLite's.
-    pub(crate) fn last_receipt_ms(&self) -> rusqlite::Result<u64> {
-        let value: Option<i64> = self
-            .connection
-            .query_row("SELECT value FROM fact WHERE name = 'last_receipt_ms'", [], |row| row.get(0))
-            .optional()?;
-        Ok(value.map_or(0, i64::unsigned_abs))
+    pub(crate) fn receipts(&self) -> rusqlite::Result<Receipts> {
+        let fact = |name: &str| {
+            let mut query = self.connection.prepare_cached("SELECT value FROM fact WHERE name = ?1")?;
+            let value: Option<i64> = query.query_row([name], |row| row.get(0)).optional()?;
+            Ok::<_, rusqlite::Error>(value.map_or(0, i64::unsigned_abs))
+        };
+        Ok(Receipts {
+            last_ms: fact(LAST_RECEIPT)?,
+            canary_ms: fact(CANARY_PASSED)?,
+            canary_failed_ms: fact(CANARY_FAILED)?,
+        })
     }
 }
 
@@ -289,6 +319,27 @@ mod tests {
         })
     }
 
+    fn acknowledged(isolated: Option<HoldReason>, canary: bool) -> Settlement {
+        Settlement::Acknowledged { receipt: receipt(isolated), canary }
+    }
+
+    #[test]
+    fn what_the_hub_said_of_canaries_survives_reopening() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ledger.sqlite");
+        let keys: Vec<Key> = (1..=3).map(Key::from_number).collect();
+        let (mut ledger, _) = Ledger::open(&path).unwrap();
+        ledger.accept(&[(keys[0], 10, 100), (keys[1], 10, 100), (keys[2], 10, 100)]).unwrap();
+        ledger.settle(500, &[(keys[0], acknowledged(None, true))]).unwrap();
+        ledger.settle(600, &[(keys[1], acknowledged(Some(HoldReason::RefusedByHub), true))]).unwrap();
+        // Other objects, and canaries that no receipt matched, say nothing.
+        ledger.settle(700, &[(keys[2], acknowledged(None, false))]).unwrap();
+        drop(ledger);
+        let (ledger, _) = Ledger::open(&path).unwrap();
+        let expected = Receipts { last_ms: 700, canary_ms: 500, canary_failed_ms: 600 };
+        assert_eq!(ledger.receipts().unwrap(), expected);
+    }
+
     #[test]
     fn rows_survive_reopening_and_finished_ones_are_pruned_oldest_first() {
         let directory = tempfile::tempdir().unwrap();
@@ -299,12 +350,12 @@ mod tests {
             assert!(!rebuilt);
             let rows: Vec<_> = keys.iter().map(|&key| (key, 10, 100)).collect();
             ledger.accept(&rows).unwrap();
-            ledger.settle(500, &[(keys[0], Settlement::Acknowledged(receipt(None)))]).unwrap();
-            let isolated = Settlement::Acknowledged(receipt(Some(HoldReason::LeakFound)));
+            ledger.settle(500, &[(keys[0], acknowledged(None, false))]).unwrap();
+            let isolated = acknowledged(Some(HoldReason::LeakFound), false);
             ledger.settle(600, &[(keys[1], isolated), (keys[2], Settlement::Refused { status: 413 })]).unwrap();
         }
         let (mut ledger, _) = Ledger::open(&path).unwrap();
-        assert_eq!(ledger.last_receipt_ms().unwrap(), 600);
+        assert_eq!(ledger.receipts().unwrap().last_ms, 600);
         assert_eq!(ledger.prune(1).unwrap(), 1);
         let states: Vec<_> = ledger.rows().unwrap().iter().map(|row| (row.key, row.state)).collect();
         let expected = [(keys[1], State::Acknowledged), (keys[2], State::Refused), (keys[3], State::Queued)];
@@ -323,7 +374,7 @@ mod tests {
         let (mut ledger, _) = Ledger::open(&directory.path().join("ledger.sqlite")).unwrap();
         let key = Key::from_number(7);
         ledger.accept(&[(key, 10, 100)]).unwrap();
-        ledger.settle(500, &[(key, Settlement::Acknowledged(receipt(None)))]).unwrap();
+        ledger.settle(500, &[(key, acknowledged(None, false))]).unwrap();
         ledger.accept(&[(key, 10, 100)]).unwrap();
         assert_eq!(ledger.rows().unwrap()[0].state, State::Acknowledged);
     }

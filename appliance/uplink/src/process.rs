@@ -63,7 +63,7 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     }
     let found = reconcile(&mut ledger, &house)?;
     board.damaged(found.damaged);
-    board.last_receipt(ledger.last_receipt_ms()?);
+    board.receipts(ledger.receipts()?);
     events::started(found.queued.len(), found.refused.len());
 
     let [clerk_pulse, outbox_pulse, courier_pulse] = [(); 3].map(|()| Arc::new(Pulse::default()));

@@ -133,8 +133,10 @@ mod tests {
             duplicate: false,
             isolated: None,
         };
-        let rows =
-            [(finished, Settlement::Acknowledged(Box::new(receipt))), (refused, Settlement::Refused { status: 400 })];
+        let rows = [
+            (finished, Settlement::Acknowledged { receipt: Box::new(receipt), canary: false }),
+            (refused, Settlement::Refused { status: 400 }),
+        ];
         ledger.settle(50, &rows).unwrap();
         drop(ledger);
 

@@ -25,6 +25,10 @@ pub use update::{
 /// Version of every type here; a peer refuses a version it does not know.
 pub const WIRE_VERSION: u16 = 1;
 
+/// Project of the canary: a synthetic patient that a box sends through itself each day. A hub checks what comes under this name against
+/// what was planted, and neither keeps nor serves it.
+pub const CANARY_PROJECT: &str = "canary";
+
 /// Path of the enrolment request (server-authenticated TLS, no client certificate yet).
 pub const ENROL_PATH: &str = "/box/v1/enrol";
 /// Path of the STOW-RS service for boxes.

@@ -3,7 +3,8 @@
 //! The body streams to `incoming/` while its SHA-256 is computed; it must be the manifest's. Then the hub's own check, then the
 //! file into its place, then the rows, in that order, each durable before the next; only then the response and its receipt.
 //! A crash anywhere in between costs a repeat of the upload and nothing else: the store is idempotent by SOP Instance UID.
-//! What fails the check, or contradicts what is stored, is kept apart and its receipt says so: it is never lost.
+//! What fails the check, or contradicts what is stored, is kept apart and its receipt says so: it is never lost. A canary that passes
+//! has done all that it is for: it is noted, and not kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +16,8 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gift_wire::{
-    MANIFEST_HEADER, MAX_OBJECT_BYTES, Manifest, RECEIPT_HEADER, Receipt, WIRE_VERSION, status::HoldReason,
+    CANARY_PROJECT, MANIFEST_HEADER, MAX_OBJECT_BYTES, Manifest, RECEIPT_HEADER, Receipt, WIRE_VERSION,
+    status::HoldReason,
 };
 use http_body_util::BodyExt as _;
 use tokio::{sync::mpsc, time::timeout};
@@ -31,6 +33,7 @@ use crate::{
     hub::Hub,
     store::{
         archive::{Incoming, Place, Received},
+        canary,
         objects::{self, Commit, Outcome, Uploader},
     },
 };
@@ -183,6 +186,10 @@ async fn commit(
         Err(violations) => return isolate(hub, uploader, manifest, Kept::Incoming(received), violations).await,
         Ok(passed) => passed,
     };
+    if manifest.project == CANARY_PROJECT {
+        // Its file goes with `received`.
+        return canary_passed(hub, uploader, manifest).await;
+    }
     let placing = Arc::clone(hub);
     blocking(move || placing.store.archive().place(received, Place::Archive)).await?;
     let prefix = hub.settings.subject_prefix(&manifest.project);
@@ -203,6 +210,14 @@ async fn commit(
         Outcome::Contradicts(violation) => isolate(hub, uploader, manifest, Kept::Archive, vec![violation]).await,
         Outcome::Revoked => Err(revoked()),
     }
+}
+
+async fn canary_passed(hub: &Arc<Hub>, uploader: Uploader, manifest: Manifest) -> Result<(Manifest, Receipt), Problem> {
+    let (who, what) = (uploader.clone(), manifest.clone());
+    let commit = hub.store.write(move |c, key| canary::passed(c, key, &who, &what)).await?.ok_or_else(revoked)?;
+    events::canary_passed(&uploader.box_name, manifest.object.as_str(), commit.duplicate);
+    let receipt = receipt(&manifest, commit, None);
+    Ok((manifest, receipt))
 }
 
 /// Where an object that is to be isolated lies.
@@ -226,7 +241,16 @@ async fn isolate(
     .await?;
     let words = in_words(&violations);
     let (who, what) = (uploader.clone(), manifest.clone());
-    let commit = hub.store.write(move |c, key| objects::isolate(c, key, &who, &what, &violations)).await?;
+    let commit = hub
+        .store
+        .write(move |c, key| {
+            let commit = objects::isolate(c, key, &who, &what, &violations)?;
+            if what.project == CANARY_PROJECT && commit.is_some_and(|commit| !commit.duplicate) {
+                canary::failed(c, key, &who, &what)?;
+            }
+            Ok(commit)
+        })
+        .await?;
     let commit = commit.ok_or_else(revoked)?;
     events::isolated(&uploader.box_name, manifest.object.as_str(), &words);
     let receipt = receipt(&manifest, commit, Some(HoldReason::RefusedByHub));

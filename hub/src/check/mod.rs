@@ -4,6 +4,7 @@
 //! be replaced hold nothing or a dummy, that UIDs are pseudonymous, and that the object is the one its manifest states; it cannot
 //! see whether text that may stay was cleaned well, nor what the pixels show.
 
+mod canary;
 mod object;
 mod table;
 mod values;
@@ -11,11 +12,14 @@ mod values;
 use std::{collections::BTreeMap, fmt, path::Path, str::FromStr};
 
 use dicom_core::Tag;
-use gift_wire::Manifest;
+use gift_wire::{CANARY_PROJECT, Manifest};
 use serde::Deserialize;
 
 pub use self::object::Passed;
-use self::table::{ProfileRules, Table};
+use self::{
+    canary::Canary,
+    table::{ProfileRules, Table},
+};
 use crate::{
     error::HubError,
     object::walk::{Limits, WalkError},
@@ -80,6 +84,12 @@ pub enum Rule {
     Hierarchy,
     /// The SOP Instance UID is already stored with other bytes.
     Conflict,
+    /// A canary in which something that was planted is still there.
+    CanaryPlanted,
+    /// A canary on which what was printed is not black.
+    CanaryPrint,
+    /// Not the picture of a canary, or one that was changed.
+    CanaryPicture,
 }
 
 impl Rule {
@@ -102,6 +112,9 @@ impl Rule {
             Self::Profile => "profile",
             Self::Hierarchy => "hierarchy",
             Self::Conflict => "conflict",
+            Self::CanaryPlanted => "canary-planted",
+            Self::CanaryPrint => "canary-print",
+            Self::CanaryPicture => "canary-picture",
         }
     }
 }
@@ -139,6 +152,7 @@ pub fn in_words(violations: &[Violation]) -> String {
 pub struct Checker {
     profiles: BTreeMap<String, ProfileRules>,
     dummies: Vec<String>,
+    canary: Canary,
 }
 
 impl Checker {
@@ -156,7 +170,7 @@ impl Checker {
             None => Table::parse(include_str!("../../../config/ps3.15/table_E.1-1_2026c.csv"))?,
         };
         let profiles = settings.profiles.iter().map(|p| (p.name.clone(), table.rules(p))).collect();
-        Ok(Self { profiles, dummies: settings.check.dummies.clone() })
+        Ok(Self { profiles, dummies: settings.check.dummies.clone(), canary: Canary::built_in()? })
     }
 
     /// Checks the object at `path`. Blocks: call it where that is allowed.
@@ -167,7 +181,20 @@ impl Checker {
         let Some(rules) = self.profiles.get(&manifest.certificate.profile) else {
             return Ok(Err(vec![Violation::of(Rule::Profile)]));
         };
-        match object::check(path, Limits::default(), rules, &self.dummies, manifest) {
+        let mut checked = object::check(path, Limits::default(), rules, &self.dummies, manifest);
+        if manifest.project == CANARY_PROJECT
+            && let Ok(result) = &mut checked
+        {
+            match self.canary.check(path) {
+                Ok(further) if further.is_empty() => {}
+                Ok(further) => match result {
+                    Ok(_) => *result = Err(further),
+                    Err(violations) => violations.extend(further),
+                },
+                Err(error) => checked = Err(error),
+            }
+        }
+        match checked {
             Err(WalkError::Io(kind)) => Err(HubError::Io { doing: "read an upload", source: kind.into() }),
             Err(error) => Ok(Err(vec![Violation::of(Rule::Form(form(error)))])),
             Ok(result) => Ok(result),

@@ -138,6 +138,39 @@ pub fn released(number: u32) -> Sample {
         .element((0x7FE0, 0x0010), "OW", &[0; 128])
 }
 
+/// A canary (`config/canary.toml`) as a box would release it, for `manifest()` of the same `number` with its SOP class. `change` gets its
+/// pixels.
+pub fn canary(number: u32, change: impl FnOnce(&mut Vec<u8>)) -> Sample {
+    let mut pixels = Vec::new();
+    for (y, x) in (0..240_usize).flat_map(|y| (0..320_usize).map(move |x| (y, x))) {
+        let printed = y < 24 || (y >= 216 && x < 200);
+        let drawn = [x + 2 * y + 17, 3 * x + y + 89, 5 * x + 7 * y + 151].map(|sum| (sum % 256) as u8);
+        pixels.extend(if printed { [0; 3] } else { drawn });
+    }
+    change(&mut pixels);
+    let us = |value: u16| value.to_le_bytes();
+    let mut sample = released(number)
+        .meta((0x0002, 0x0002), "UI", CANARY_SOP_CLASS.as_bytes())
+        .element((0x0008, 0x0016), "UI", CANARY_SOP_CLASS.as_bytes())
+        .element((0x0008, 0x0060), "CS", b"US")
+        .element((0x0028, 0x0004), "CS", b"RGB")
+        .element((0x7FE0, 0x0010), "OB", &pixels);
+    let numbers = [(0x02, 3), (0x06, 0), (0x10, 240), (0x11, 320), (0x100, 8), (0x101, 8), (0x102, 7), (0x103, 0)];
+    for (element, value) in numbers {
+        sample = sample.element((0x0028, element), "US", &us(value));
+    }
+    sample.sorted()
+}
+
+/// Ultrasound Image Storage.
+pub const CANARY_SOP_CLASS: &str = "1.2.840.10008.5.1.4.1.1.6.1";
+
+/// The manifest of `canary(number)`, for the bytes of `file`.
+pub fn canary_manifest(number: u32, file: &[u8]) -> gift_wire::Manifest {
+    let sop_class_uid = CANARY_SOP_CLASS.to_owned();
+    gift_wire::Manifest { sop_class_uid, project: gift_wire::CANARY_PROJECT.to_owned(), ..manifest(number, file) }
+}
+
 /// Subject pseudonym of the samples.
 pub const SUBJECT: &str = "0123456789abcdef0123456789abcdef";
 

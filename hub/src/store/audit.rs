@@ -53,6 +53,10 @@ pub enum Action {
     PolicyAdded,
     /// A signed system update was put up for the boxes.
     UpdateAdded,
+    /// A box's canary arrived as it should.
+    CanaryPassed,
+    /// A box's canary was isolated.
+    CanaryFailed,
 }
 
 impl Action {
@@ -74,6 +78,8 @@ impl Action {
             Self::PasswordSet => "password-set",
             Self::PolicyAdded => "policy-added",
             Self::UpdateAdded => "update-added",
+            Self::CanaryPassed => "canary-passed",
+            Self::CanaryFailed => "canary-failed",
         }
     }
 }

@@ -42,6 +42,10 @@ pub struct BoxRow {
     pub report: Option<HealthReport>,
     /// Objects stored from this box.
     pub stored: u64,
+    /// The newest canary that passed did so at, ms since the Unix epoch.
+    pub canary_passed_ms: Option<i64>,
+    /// The last canary that failed did so at, ms since the Unix epoch.
+    pub canary_failed_ms: Option<i64>,
     /// Objects isolated from this box.
     pub isolated: u64,
     /// Those of them that no operator has acknowledged.
@@ -304,8 +308,8 @@ pub fn list(connection: &Connection) -> Result<Vec<BoxRow>, HubError> {
              (SELECT count(*) FROM instances i WHERE i.box_id = b.id), \
              (SELECT count(*) FROM isolated i WHERE i.box_id = b.id), \
              (SELECT count(*) FROM isolated i WHERE i.box_id = b.id AND i.acknowledged_ms IS NULL), \
-             (SELECT max(not_after_ms) FROM certificates c WHERE c.box_id = b.id) \
-             FROM boxes b LEFT JOIN latest l ON l.box_id = b.id LEFT JOIN reports r ON r.id = l.report_id ORDER BY b.name",
+             (SELECT max(not_after_ms) FROM certificates c WHERE c.box_id = b.id), y.passed_ms, y.failed_ms \
+             FROM boxes b LEFT JOIN canaries y ON y.box_id = b.id LEFT JOIN latest l ON l.box_id = b.id LEFT JOIN reports r ON r.id = l.report_id ORDER BY b.name",
         )
         .doing("list boxes")?;
     let rows = statement
@@ -320,6 +324,8 @@ pub fn list(connection: &Connection) -> Result<Vec<BoxRow>, HubError> {
                 isolated: row.get(6)?,
                 isolated_new: row.get(7)?,
                 certificate_not_after_ms: row.get(8)?,
+                canary_passed_ms: row.get(9)?,
+                canary_failed_ms: row.get(10)?,
             })
         })
         .doing("list boxes")?;

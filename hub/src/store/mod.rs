@@ -3,6 +3,7 @@
 
 pub mod archive;
 pub mod audit;
+pub mod canary;
 pub mod fleet;
 pub mod objects;
 pub mod policy;

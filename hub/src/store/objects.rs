@@ -217,7 +217,8 @@ fn series(connection: &Connection, study: i64, manifest: &Manifest, index: &Inde
         .map(Some)
 }
 
-fn next_commit(connection: &Connection) -> Result<(u64, u64), HubError> {
+/// The number of a commit, and when it is made, ms since the Unix epoch.
+pub(super) fn next_commit(connection: &Connection) -> Result<(u64, u64), HubError> {
     let number = connection
         .prepare_cached("UPDATE commits SET last = last + 1 RETURNING last")
         .and_then(|mut s| s.query_row([], |row| row.get(0)))

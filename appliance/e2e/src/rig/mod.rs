@@ -100,6 +100,8 @@ pub struct Options {
     pub reserve_bytes: u64,
     /// minisign public key of who may sign policy bundles; without one the box takes none.
     pub policy_key: Option<String>,
+    /// Ask for canaries: longest age of the last one, and how long the first may take, seconds.
+    pub canary: Option<[u64; 2]>,
     /// Use accounts and namespaces when root.
     pub isolate: bool,
     /// Set from outside to end every wait early.
@@ -119,6 +121,7 @@ impl Options {
             web_port: 0,
             reserve_bytes: 64 << 20,
             policy_key: None,
+            canary: None,
             isolate: true,
             interrupted: Arc::default(),
         })
@@ -161,6 +164,9 @@ impl Rig {
         layout::make(&root, full)?;
         for role in Role::ALL {
             layout::install(&root, &options.binaries.join(format!("gift-{}", role.name())))?;
+        }
+        if options.canary.is_some() {
+            layout::install(&root, &options.binaries.join("gift-canary"))?;
         }
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let web_socket = TcpListener::bind(loopback(options.web_port)).context("the hub's web port")?;
@@ -358,6 +364,17 @@ impl Rig {
             });
             thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("panicked on the scanner's side")))
         })
+    }
+
+    /// Sends one canary; true when the receiver took it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn send_canary(&self) -> Result<bool> {
+        let program = self.root.join("bin/gift-canary");
+        let mut command = self.scanner(program.to_str().context("path is not UTF-8")?);
+        let status = command.arg("--config").arg(self.root.join("settings/canary.toml")).status();
+        Ok(status.context("cannot start gift-canary")?.success())
     }
 
     /// The receiver, as an address on the scanner's side.

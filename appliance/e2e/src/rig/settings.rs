@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use anyhow::{Context as _, Result};
+use gift_provision::canary;
 use nix::unistd::{Gid, Uid, chown};
 
 use super::{Isolation, Options, Rig, Role, layout};
@@ -39,7 +40,19 @@ pub(super) fn write(rig: &Rig, options: &Options) -> Result<()> {
         policy = format!("[policy]\n{inbox}\nstaging = \"{root}/policy-drop/staging\"\ninterval-seconds = 1\n");
     }
     let box_port = rig.box_address()?.port();
-    let put = |role: Role, text: String| fs::write(rig.settings(role), text).context("cannot write settings");
+    let put = |role: Role, text: String| {
+        let text = match (role, options.canary) {
+            (_, None) => text,
+            (Role::Receiver, _) => canary::in_receiver(&text)?,
+            (Role::Deid, _) => canary::in_deid(&text)?,
+            (Role::Health, Some([longest, first])) => {
+                format!("{text}\n[canary]\nlongest-age-seconds = {longest}\nfirst-within-seconds = {first}\n")
+            }
+            _ => text,
+        };
+        fs::write(rig.settings(role), text).context("cannot write settings")
+    };
+    fs::write(rig.root.join("settings/canary.toml"), format!("receiver = \"127.0.0.1:{}\"\n", rig.dicom_port))?;
 
     put(
         Role::Receiver,

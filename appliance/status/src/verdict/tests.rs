@@ -16,7 +16,7 @@ fn judge(
     free_bytes: u64,
 ) -> Verdict {
     let disk = DiskState { free_bytes, total_bytes: 100, reserve_bytes: 10 };
-    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, updater: None, disk })
+    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, updater: None, disk, canary: None })
 }
 
 fn healthy_uplink() -> StatusRecord<UplinkStatus> {
@@ -91,7 +91,15 @@ fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
         // It does not age: the updater is a oneshot.
         let mut updater = record(UpdaterStatus { serial: 3, state, refusal, changed_ms: 1 });
         updater.updated_ms = 1;
-        let inputs = Inputs { now_ms: NOW, receiver: Some(&r), deid, uplink: Some(&u), updater: Some(&updater), disk };
+        let inputs = Inputs {
+            now_ms: NOW,
+            receiver: Some(&r),
+            deid,
+            uplink: Some(&u),
+            updater: Some(&updater),
+            disk,
+            canary: None,
+        };
         let v = verdict(&inputs);
         (v.word, v.leds.power, v.leds.attention)
     };
@@ -108,4 +116,75 @@ fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
     assert_eq!(judge(UpdateState::RolledBack, None, Some(&d)), look);
     assert_eq!(judge(UpdateState::Failed, None, Some(&d)), look);
     assert_eq!(judge(UpdateState::None, Some(crate::UpdateRefusal::Signature), Some(&d)), look);
+}
+
+/// A box that is well but for what its uplink says of canaries, judged by a rule.
+fn judged(canary_ms: u64, canary_failed_ms: u64, hub: HubLink, rule: CanaryRule) -> Verdict {
+    let (r, d) = (record(ReceiverStatus::default()), record(DeidStatus::default()));
+    let enrolment = EnrolmentState::Enrolled;
+    let u = record(UplinkStatus { hub, enrolment, canary_ms, canary_failed_ms, ..Default::default() });
+    let disk = DiskState { free_bytes: 50, total_bytes: 100, reserve_bytes: 10 };
+    let (receiver, deid, uplink, canary) = (Some(&r), Some(&d), Some(&u), Some(rule));
+    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, updater: None, disk, canary })
+}
+
+/// By a rule of 500 s, and 60 s for the first.
+fn canaries(canary_ms: u64, canary_failed_ms: u64, hub: HubLink, watched_ms: u64) -> Verdict {
+    let rule = CanaryRule { longest_age_ms: 500_000, first_within_ms: 60_000, watched_ms };
+    judged(canary_ms, canary_failed_ms, hub, rule)
+}
+
+#[test]
+fn ready_is_kept_for_the_longest_age_of_a_canary_and_no_longer() {
+    let power = |at| canaries(at, 0, HubLink::Connected, 60_000).leds.power;
+    assert_eq!(
+        (power(NOW), power(NOW - 500_000), power(NOW + 500_000)),
+        (PowerLed::Ready, PowerLed::Ready, PowerLed::Ready)
+    );
+    let overdue = canaries(NOW - 500_001, 0, HubLink::Connected, 60_000);
+    assert_eq!((overdue.word, overdue.causes.as_slice()), (VerdictWord::Attention, &[Cause::CanaryOverdue][..]));
+    assert_eq!((overdue.leds.power, overdue.leds.attention), (PowerLed::Unproven, AttentionLed::Look));
+    // Noted by a clock that was far ahead: it would count for years.
+    assert_eq!(power(NOW + 500_001), PowerLed::Unproven);
+}
+
+#[test]
+fn without_its_first_canary_a_box_is_starting_for_a_while() {
+    let early = canaries(0, 0, HubLink::Connected, 59_999);
+    assert_eq!(
+        (early.word, early.leds.power, early.leds.attention),
+        (VerdictWord::Starting, PowerLed::Starting, AttentionLed::None)
+    );
+    assert_eq!(canaries(0, 0, HubLink::Connected, 60_000).causes, [Cause::CanaryOverdue]);
+    // The same after a long time without power.
+    assert_eq!(canaries(1, 0, HubLink::Connected, 59_999).word, VerdictWord::Starting);
+    // One that came since the start was the first: what is overdue then is another.
+    let rule = CanaryRule { longest_age_ms: 5_000, first_within_ms: 60_000, watched_ms: 20_000 };
+    assert_eq!(judged(NOW - 6_000, 0, HubLink::Connected, rule).causes, [Cause::CanaryOverdue]);
+}
+
+#[test]
+fn a_canary_that_the_hub_found_wrong_shows_at_once_until_another_comes_through() {
+    let failed = canaries(NOW - 2, NOW - 1, HubLink::Connected, 0);
+    assert_eq!((failed.word, failed.causes.as_slice()), (VerdictWord::Attention, &[Cause::CanaryFailed][..]));
+    assert_eq!((failed.leds.power, failed.leds.attention), (PowerLed::Unproven, AttentionLed::Call));
+    assert_eq!(canaries(NOW - 1, NOW - 2, HubLink::Connected, 0).leds.power, PowerLed::Ready);
+}
+
+#[test]
+fn with_the_hub_away_the_absence_of_canaries_has_the_hubs_name_and_ready_still_ends() {
+    let recent = canaries(NOW - 400_000, 0, HubLink::Unreachable, 60_000);
+    assert_eq!((recent.causes.as_slice(), recent.leds.power), (&[Cause::HubUnreachable][..], PowerLed::Ready));
+    let late = canaries(NOW - 500_001, 0, HubLink::Unreachable, 60_000);
+    assert_eq!((late.causes.as_slice(), late.leds.power), (&[Cause::HubUnreachable][..], PowerLed::Unproven));
+    assert_eq!(late.leds.attention, AttentionLed::None);
+}
+
+#[test]
+fn a_canary_is_no_scanner() {
+    let (mut r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    r.body.last_instance_ms.insert(CANARY_SCANNER, NOW);
+    assert_eq!(judge(Some(&r), Some(&d), Some(&u), 50).leds.scanner, ScannerLed::Waiting);
+    r.body.last_instance_ms.insert(1, NOW - 60_000);
+    assert_eq!(judge(Some(&r), Some(&d), Some(&u), 50).leds.scanner, ScannerLed::Idle);
 }

@@ -77,11 +77,17 @@ fn state(row: &BoxRow, now: i64, offline_after_ms: i64) -> BoxState {
     } else if matches!(report.verdict.word, VerdictWord::Attention | VerdictWord::Fault)
         || row.clone_suspected_ms.is_some()
         || row.isolated_new > 0
+        || canary_failed(row).is_some()
     {
         BoxState::NeedsAttention
     } else {
         BoxState::Ok
     }
+}
+
+/// When the last canary failed, unless another has passed since.
+fn canary_failed(row: &BoxRow) -> Option<i64> {
+    row.canary_failed_ms.filter(|failed| row.canary_passed_ms.is_none_or(|passed| passed < *failed))
 }
 
 /// What is the matter, in words.
@@ -92,6 +98,9 @@ fn causes(row: &BoxRow) -> Vec<String> {
     }
     if row.isolated_new > 0 {
         out.push(format!("{} isolated by the hub's own check", objects(row.isolated_new)));
+    }
+    if canary_failed(row).is_some() {
+        out.push("its canary failed: what it sends may not be de-identified".to_owned());
     }
     if let Some(report) = &row.report {
         if report.verdict.word == VerdictWord::Starting {
@@ -162,6 +171,15 @@ fn card(row: &BoxRow, state: BoxState, offered: Option<u64>, now: i64) -> Markup
                 dd { (moment(row.last_seen_ms, now)) }
                 dt { "Stored here" }
                 dd { (objects(row.stored)) }
+                @if row.canary_passed_ms.is_some() || row.canary_failed_ms.is_some() {
+                    dt { "Canary" }
+                    dd {
+                        @match canary_failed(row) {
+                            Some(at) => { "failed " (moment(Some(at), now)) },
+                            None => { "passed " (moment(row.canary_passed_ms, now)) },
+                        }
+                    }
+                }
                 @if row.isolated > 0 { dt { "Isolated" } dd { (objects(row.isolated)) } }
                 @if let Some(report) = &row.report {
                     (details(report))
@@ -292,6 +310,8 @@ mod tests {
                 update: None,
             }),
             stored: 1,
+            canary_passed_ms: None,
+            canary_failed_ms: None,
             isolated: 0,
             isolated_new: 0,
             certificate_not_after_ms: None,
@@ -337,6 +357,24 @@ mod tests {
             "1 min ago",
         ] {
             assert!(text.contains(expected), "{expected} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_canary_that_failed_is_told_until_another_passes() {
+        let page = |passed, failed| {
+            let row = BoxRow { canary_passed_ms: passed, canary_failed_ms: failed, ..row() };
+            content(&[row], &[], None, 1_060_000, 180_000).into_string()
+        };
+        assert!(!page(None, None).contains("Canary"));
+        let passed = page(Some(1_000_000), Some(900_000));
+        assert!(passed.contains("passed <time") && passed.contains("1 min ago") && !passed.contains("Needs attention"));
+        for failed in [page(None, Some(1_000_000)), page(Some(900_000), Some(1_000_000))] {
+            assert!(
+                failed.contains("failed <time")
+                    && failed.contains("its canary failed")
+                    && failed.contains("Needs attention")
+            );
         }
     }
 

@@ -22,6 +22,8 @@ pub(super) const fn cause(cause: Cause) -> &'static str {
         Cause::UpdateRunning => "a system update is being installed",
         Cause::UpdateRefused => "a system update was refused",
         Cause::UpdateFailed => "a system update did not work",
+        Cause::CanaryOverdue => "no canary came through for too long",
+        Cause::CanaryFailed => "its last canary did not pass the hub's check",
     }
 }
 
