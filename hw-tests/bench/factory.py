@@ -61,6 +61,9 @@ class Factory:
         assert before in uplink
         if wan is None:
             uplink = uplink.replace(before, 'hub-address = "198.51.100.1"')
+        # The device key is in the TPM.
+        assert '# signer = "/run/gift/signer/socket"' in uplink
+        uplink = uplink.replace('# signer = "/run/gift/signer/socket"', 'signer = "/run/gift/signer/socket"')
         # Signed updates are asked for often, so that a test need not wait.
         for line in ("[updates]", 'staging = "/var/lib/gift/update/staging"', 'inbox = "/var/lib/gift/update/inbox"'):
             assert f"# {line}" in uplink

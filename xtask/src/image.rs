@@ -21,8 +21,16 @@ use crate::{
 const NEXT_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
 
 /// What is installed in `/usr/bin` of the image (image-build/executables.root).
-const PROGRAMS: &[&str] =
-    &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-provision", "gift-keys", "gift-updater"];
+const PROGRAMS: &[&str] = &[
+    "gift-receiver",
+    "gift-deid",
+    "gift-uplink",
+    "gift-health",
+    "gift-provision",
+    "gift-keys",
+    "gift-updater",
+    "gift-signer",
+];
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -108,7 +116,7 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
 fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
     let units = stage.join("usr/lib/systemd/system");
     run(Command::new("cp").arg("-R").arg(root.join("hw-tests/agent/dist/.")).arg(stage))?;
-    for name in ["receiver", "deid", "uplink", "health"] {
+    for name in ["receiver", "deid", "uplink", "health", "signer"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
@@ -165,7 +173,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-bench"] {
+    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     if !options.keep_image {
