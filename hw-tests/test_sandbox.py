@@ -14,7 +14,7 @@ def attempts(said: str) -> list[dict]:
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
-@pytest.mark.parametrize("unit", ["receiver", "deid", "uplink", "health"])
+@pytest.mark.parametrize("unit", ["receiver", "deid", "uplink", "health", "signer"])
 def test_nothing_forbidden_works(running, unit):
     agent = running.agent
     for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):
@@ -38,5 +38,5 @@ def test_the_probe_can_succeed(running):
     said = running.agent.ask(180, do="run", words=["/usr/bin/gift-bench", "probe", "none"])["out"]
     worked = {attempt["tried"] for attempt in attempts(said) if attempt["errno"] is None}
     for what in ("list /var/lib/gift/deid", "read /tmp/planted", "open /dev/tpmrm0", "raw socket", "connect to /run/systemd/private",
-                 "reach the planted shared memory", "reach the planted message queue"):  # fmt: skip
+                 "connect to /run/gift/signer/socket", "reach the planted shared memory", "reach the planted message queue"):  # fmt: skip
         assert what in worked

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-UNITS = ["gift-receiver", "gift-deid", "gift-uplink", "gift-health"]
+UNITS = ["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-signer"]
 
 
 @pytest.mark.parametrize("unit", UNITS)

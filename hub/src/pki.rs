@@ -78,6 +78,12 @@ impl Request {
         let digest = Sha256::digest(key.der_bytes()).into();
         Ok(Self { key, digest })
     }
+
+    /// True when it asks for a certificate of the key that `certificate` is for.
+    pub fn is_for_key_of(&self, certificate: &CertificateDer<'_>) -> bool {
+        let Ok((_, certificate)) = x509_parser::parse_x509_certificate(certificate) else { return false };
+        certificate.public_key().raw == self.key.subject_public_key_info()
+    }
 }
 
 /// Why a certificate signing request was refused.

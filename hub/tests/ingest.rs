@@ -243,12 +243,13 @@ async fn a_token_enrols_one_key_and_a_certificate_renews_itself() {
     assert_eq!(ask(String::new(), &thief).await.status(), StatusCode::UNAUTHORIZED, "renewal needs a certificate");
 
     let device = Device::new(&hub, &response.certificate_pem, &key);
-    let next = KeyPair::generate().unwrap();
-    let renewed = request_enrolment(&hub, &device.client, "", &next).await;
+    let other = request_enrolment(&hub, &device.client, "", &thief).await;
+    assert_eq!(other.status(), StatusCode::FORBIDDEN, "whoever uses the box's key for a while gets no other certified");
+    let renewed = request_enrolment(&hub, &device.client, "", &key).await;
     assert_eq!(renewed.status(), StatusCode::OK);
     let renewed: gift_wire::EnrolResponse = renewed.json().await.unwrap();
     let bytes = samples::released(1).file();
-    Device::new(&hub, &renewed.certificate_pem, &next).store(&samples::manifest(1, &bytes), &bytes).await;
+    Device::new(&hub, &renewed.certificate_pem, &key).store(&samples::manifest(1, &bytes), &bytes).await;
     assert!(!hub.log().contains("wrong"), "no token in the log");
 }
 

@@ -68,6 +68,9 @@ class Factory:
             before = '# proxy = "proxy.hospital.example:3128"'
             assert before in uplink
             uplink = uplink.replace(before, f'proxy = "{proxy}"')
+        # The device key is in the TPM.
+        assert '# signer = "/run/gift/signer/socket"' in uplink
+        uplink = uplink.replace('# signer = "/run/gift/signer/socket"', 'signer = "/run/gift/signer/socket"')
         # Signed updates are asked for often, so that a test need not wait.
         for line in ("[updates]", 'staging = "/var/lib/gift/update/staging"', 'inbox = "/var/lib/gift/update/inbox"'):
             assert f"# {line}" in uplink

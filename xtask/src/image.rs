@@ -30,6 +30,7 @@ const PROGRAMS: &[&str] = &[
     "gift-keys",
     "gift-updater",
     "gift-canary",
+    "gift-signer",
 ];
 
 #[derive(Args, Debug)]
@@ -170,7 +171,7 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
         health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
     }
     fs::write(&defaults, health)?;
-    for name in ["receiver", "deid", "uplink", "health"] {
+    for name in ["receiver", "deid", "uplink", "health", "signer"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
@@ -227,7 +228,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-bench"] {
+    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     // The box's, the next version, which the running box is updated to, and for the campaign what is shipped (but for its programs,

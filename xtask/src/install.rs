@@ -15,6 +15,10 @@ const BUILD_PACKAGES: &[&str] =
     &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
 /// Debian packages that only the tests need: peers and validators.
 const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
+/// Debian packages that the signer is built with.
+const TPM_PACKAGES: &[&str] = &["libtss2-dev"];
+/// Debian packages that the signer is tested with: a TPM in software, and tools that attack it.
+const TPM_TEST_PACKAGES: &[&str] = &["swtpm", "tpm2-tools"];
 /// Debian packages that the second look reads with.
 const OCR_PACKAGES: &[&str] = &["tesseract-ocr", "tesseract-ocr-eng"];
 /// Debian packages that video is coded with.
@@ -42,6 +46,8 @@ pub(crate) fn packages() -> Result<()> {
 pub(crate) fn test_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
     all.extend(TEST_PACKAGES);
+    all.extend(TPM_PACKAGES);
+    all.extend(TPM_TEST_PACKAGES);
     all.extend(OCR_PACKAGES);
     all.extend(VIDEO_PACKAGES);
     apt(&all)
@@ -71,6 +77,7 @@ pub(crate) fn fuzz_packages() -> Result<()> {
 /// Installs what building the image needs besides.
 pub(crate) fn image_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(TPM_PACKAGES);
     all.extend(IMAGE_PACKAGES);
     apt(&all)
 }
@@ -78,6 +85,7 @@ pub(crate) fn image_packages() -> Result<()> {
 /// Installs what the bench around the whole machine needs besides.
 pub(crate) fn hw_test_packages() -> Result<()> {
     let mut all = BUILD_PACKAGES.to_vec();
+    all.extend(TPM_PACKAGES);
     all.extend(IMAGE_PACKAGES);
     all.extend(HW_TEST_PACKAGES);
     apt(&all)

@@ -23,6 +23,8 @@ pub(crate) fn test(root: &Path, gates_only: bool) -> Result<()> {
     }
     let python = install::python(root)?;
     let binaries = build::binaries(root)?;
+    // The uplink's tests run it.
+    run(cargo(root).args(["build", "--quiet", "-p", "gift-signer", "--bins"]))?;
     // As they are run below: another choice of packages has other features, and is built anew.
     run(cargo(root).args(["test", "--quiet", "--workspace", "--exclude", "gift-e2e", "--no-run"]))?;
     run(cargo(root).args(["test", "--quiet", "-p", "gift-e2e", "--no-run"]))?;

@@ -1,9 +1,11 @@
 //! What every process of the box does with its service manager: settings with file and line in the error, log to journald or
-//! the terminal, readiness and watchdog, hardening of the process itself, and the status record that `health` reads.
+//! the terminal, readiness and watchdog, hardening of the process itself, the status record that `health` reads, and small
+//! durable steps in its own house.
 //!
 //! Without systemd each of these has a plain fallback, so a process also runs from a terminal.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod durable;
 mod harden;
 mod log;
 mod publish;

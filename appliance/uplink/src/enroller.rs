@@ -9,7 +9,8 @@
 //!                    └── refused or expired ──► Refused
 //! ```
 //! Renewal is an enrolment request without a token over a connection that the present certificate authenticates.
-//! While the box is bare or refused, the token file is read again for each attempt: it may come later than the box.
+//! While the box is bare or refused, the token file is read again for each attempt: it may come later than the box. Before all
+//! that there is no key: a signer that does not answer is asked again and again, and objects wait meanwhile.
 
 use std::{
     fs,
@@ -28,7 +29,7 @@ use crate::{
     error::{AttemptError, UplinkError},
     events,
     hub::Hub,
-    identity::{Certificate, DeviceKey, IdentityStore},
+    identity::{Certificate, DeviceKey, IdentityError, IdentityStore},
     settings::Settings,
 };
 
@@ -48,15 +49,16 @@ pub(crate) type HubInUse = watch::Receiver<Option<Arc<Hub>>>;
 pub(crate) struct Enroller {
     settings: Arc<Settings>,
     store: IdentityStore,
-    key: Arc<dyn DeviceKey>,
+    /// `None` until the signer has answered.
+    key: Option<Arc<dyn DeviceKey>>,
     board: Arc<Board>,
     hub: watch::Sender<Option<Arc<Hub>>>,
     certificate: Option<Certificate>,
 }
 
 impl Enroller {
-    /// Opens the identity; a stored certificate is in use on return. The receiver holds the way to the hub once there is
-    /// one, and a new one whenever the certificate changes.
+    /// Opens the identity; a stored certificate is in use on return, unless its key is a signer's that does not answer. The
+    /// receiver holds the way to the hub once there is one, and a new one whenever the certificate changes.
     ///
     /// # Errors
     /// Unusable key or client configuration.
@@ -65,14 +67,25 @@ impl Enroller {
         store: IdentityStore,
         board: Arc<Board>,
     ) -> Result<(Self, HubInUse), UplinkError> {
-        let key = store.key()?;
         let (hub, receiver) = watch::channel(None);
-        let certificate = store.certificate(key.as_ref());
-        let mut enroller = Self { settings, store, key, board, hub, certificate: None };
-        if let Some(certificate) = certificate {
-            enroller.put_in_use(certificate)?;
-        }
+        let mut enroller = Self { settings, store, key: None, board, hub, certificate: None };
+        enroller.find_key()?;
         Ok((enroller, receiver))
+    }
+
+    /// Has the key, and puts the certificate for it in use; neither when the signer does not answer.
+    fn find_key(&mut self) -> Result<(), UplinkError> {
+        let key = match self.store.key(self.settings.signer.as_deref()) {
+            Ok(key) => key,
+            Err(IdentityError::Signer) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let certificate = self.store.certificate(key.as_ref());
+        self.key = Some(key);
+        if let Some(certificate) = certificate {
+            self.put_in_use(certificate)?;
+        }
+        Ok(())
     }
 
     /// Enrols when needed, for as long as the process lives.
@@ -80,6 +93,12 @@ impl Enroller {
     /// # Errors
     /// A store or client that cannot be used; never the hub's absence.
     pub(crate) async fn run(mut self) -> Result<(), UplinkError> {
+        let mut failures = 0;
+        while self.key.is_none() {
+            failures += 1;
+            time::sleep(pause(&self.settings.retry, failures, chance())).await;
+            self.find_key()?;
+        }
         let (mut renewals_failed, mut next_renewal) = (0, Instant::now());
         loop {
             let now_ms = gift_service::now_ms();
@@ -127,8 +146,13 @@ impl Enroller {
 
     /// One attempt, with a token or, to renew, without; true when a new certificate is in use.
     async fn enrol(&mut self, hub: &Hub, token: Zeroizing<String>) -> Result<bool, UplinkError> {
-        let request =
-            EnrolRequest { version: WIRE_VERSION, token: token.to_string(), csr_pem: self.key.request_pem()? };
+        let Some(key) = self.key.clone() else { return Ok(false) };
+        let csr_pem = match key.request_pem() {
+            Ok(csr_pem) => csr_pem,
+            Err(IdentityError::Signer) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let request = EnrolRequest { version: WIRE_VERSION, token: token.to_string(), csr_pem };
         let response = match hub.enrol(&request).await {
             Ok(response) => response,
             Err(error) => {
@@ -139,7 +163,7 @@ impl Enroller {
                 return Ok(false);
             }
         };
-        let Ok(certificate) = Certificate::parse(&response.certificate_pem, self.key.as_ref()) else {
+        let Ok(certificate) = Certificate::parse(&response.certificate_pem, key.as_ref()) else {
             events::certificate_unusable();
             return Ok(false);
         };
@@ -160,7 +184,8 @@ impl Enroller {
     }
 
     fn put_in_use(&mut self, certificate: Certificate) -> Result<(), UplinkError> {
-        let identity = certificate.certified(self.key.as_ref())?;
+        let Some(key) = &self.key else { return Ok(()) };
+        let identity = certificate.certified(key.as_ref())?;
         let hub = Hub::new(&self.settings, Some(identity))?;
         self.board.certificate(certificate.not_after_ms);
         self.certificate = Some(certificate);

@@ -1,6 +1,7 @@
 //! Everything this process may log. Values are random identifiers, counts, closed words and the settings' own text: no
 //! value of a data set, no answer of the hub in its own words.
 
+use gift_signer::ClientError;
 use gift_status::{HoldReason, HubLink, Process, UploadFailure};
 
 use crate::{error::UplinkError, key::Key};
@@ -90,6 +91,16 @@ pub(crate) fn enrolled() {
 /// Enrolment did not succeed.
 pub(crate) fn enrolment_failed(reason: UploadFailure) {
     tracing::warn!(%reason, "enrolment attempt failed");
+}
+
+/// The settings name a signer, and the box has a device key in a file from before.
+pub(crate) fn file_key_kept() {
+    tracing::warn!("the device key is in a file from before and stays there: the signer is not used");
+}
+
+/// The signer gave no key or no signature.
+pub(crate) fn signer_failed(error: &ClientError) {
+    tracing::error!(%error, "no signature of the device key");
 }
 
 /// There is no token to enrol with.

@@ -1,7 +1,8 @@
 //! Who this box is: a P-256 key that never leaves its keeper, and the certificate the hub gave for it.
 //!
-//! The key stands behind [`DeviceKey`], which only signs, so that the TPM's signer process can take the place of
-//! [`FileKey`] without a change elsewhere. Relies on `identity/` being enterable by this process's user only.
+//! The key stands behind [`DeviceKey`], which only signs: [`SignerKey`] where the settings name a signer (the key is in the
+//! TPM), [`FileKey`] where they do not, and on a box that had one before. Relies on `identity/` being enterable by this
+//! process's user only.
 
 use std::{
     fmt, fs, io,
@@ -16,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
-use crate::durable;
+use crate::{durable, events, signer::SignerKey};
 
 const KEY_NAME: &str = "key.pem";
 const CERTIFICATE_NAME: &str = "certificate.pem";
@@ -36,6 +37,9 @@ pub(crate) enum IdentityError {
     /// The key is no P-256 key, or signing failed.
     #[error("device key: {0}")]
     Key(&'static str),
+    /// The signer does not answer, or does not sign; why, it was logged. To be tried again.
+    #[error("the signer does not sign")]
+    Signer,
     /// The certificate is not one for this key.
     #[error("device certificate: {0}")]
     Certificate(&'static str),
@@ -56,7 +60,7 @@ pub(crate) trait DeviceKey: Send + Sync + fmt::Debug {
     /// A certificate request (PKCS#10, PEM) signed by this key. The hub takes nothing but the public key from it.
     ///
     /// # Errors
-    /// [`IdentityError::Key`].
+    /// [`IdentityError::Key`], [`IdentityError::Signer`].
     fn request_pem(&self) -> Result<String, IdentityError>;
 
     /// What TLS signs its handshakes with.
@@ -108,15 +112,21 @@ impl DeviceKey for FileKey {
     }
 
     fn request_pem(&self) -> Result<String, IdentityError> {
-        let unusable = |_| IdentityError::Key("cannot sign a request");
-        let parameters = rcgen::CertificateParams::new(Vec::new()).map_err(unusable)?;
-        parameters.serialize_request(&self.pair).and_then(|request| request.pem()).map_err(unusable)
+        request_pem(&self.pair).map_err(|_| IdentityError::Key("cannot sign a request"))
     }
 
     fn handshake_signer(&self) -> Result<Arc<dyn rustls::sign::SigningKey>, IdentityError> {
         let der = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.pair.serialize_der()));
         rustls::crypto::ring::sign::any_ecdsa_type(&der).map_err(|_| IdentityError::Key("cannot sign a handshake"))
     }
+}
+
+/// A certificate request that says nothing but the public key.
+///
+/// # Errors
+/// The key's.
+pub(crate) fn request_pem(key: &impl rcgen::SigningKey) -> Result<String, rcgen::Error> {
+    rcgen::CertificateParams::new(Vec::new())?.serialize_request(key)?.pem()
 }
 
 /// A device certificate that belongs to the device key.
@@ -184,12 +194,21 @@ impl IdentityStore {
         Ok(Self { directory: directory.to_owned() })
     }
 
-    /// The device key, made on the first start.
+    /// The device key, made on the first start: by the signer that listens at `signer`, else in a file. A box with a key in a
+    /// file keeps it, because its certificate belongs to that.
     ///
     /// # Errors
-    /// See [`FileKey::open`].
-    pub(crate) fn key(&self) -> Result<Arc<dyn DeviceKey>, IdentityError> {
-        Ok(Arc::new(FileKey::open(&self.directory)?))
+    /// See [`FileKey::open`] and [`SignerKey::open`]; no file takes the place of a signer that fails.
+    pub(crate) fn key(&self, signer: Option<&Path>) -> Result<Arc<dyn DeviceKey>, IdentityError> {
+        let Some(socket) = signer else { return Ok(Arc::new(FileKey::open(&self.directory)?)) };
+        match fs::symlink_metadata(self.directory.join(KEY_NAME)) {
+            Ok(_) => {
+                events::file_key_kept();
+                Ok(Arc::new(FileKey::open(&self.directory)?))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Arc::new(SignerKey::open(socket)?)),
+            Err(source) => Err(store("cannot look for the device key")(source)),
+        }
     }
 
     /// The stored certificate; `None` when there is none that belongs to `key`.
@@ -242,18 +261,32 @@ mod tests {
     fn the_key_is_made_once_and_nobody_else_may_read_it() {
         let directory = tempfile::tempdir().unwrap();
         let store = IdentityStore::open(&directory.path().join("identity")).unwrap();
-        let first = store.key().unwrap();
-        assert_eq!(first.public_key_info(), store.key().unwrap().public_key_info());
+        let first = store.key(None).unwrap();
+        assert_eq!(first.public_key_info(), store.key(None).unwrap().public_key_info());
         let mode = |name: &str| fs::metadata(directory.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("identity"), mode("identity/key.pem")), (0o700, 0o600));
         assert_eq!(format!("{first:?}"), "FileKey");
     }
 
     #[test]
+    fn a_signer_that_is_not_there_is_no_reason_for_a_file_and_a_file_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = IdentityStore::open(&directory.path().join("identity")).unwrap();
+        let nobody = directory.path().join("socket");
+        assert!(matches!(store.key(Some(&nobody)), Err(IdentityError::Signer)));
+        assert_eq!(fs::read_dir(directory.path().join("identity")).unwrap().count(), 0);
+
+        let before = store.key(None).unwrap().public_key_info();
+        assert_eq!(store.key(Some(&nobody)).unwrap().public_key_info(), before);
+        fs::write(directory.path().join("identity/key.pem"), "damaged").unwrap();
+        assert!(matches!(store.key(Some(&nobody)), Err(IdentityError::Key(_))));
+    }
+
+    #[test]
     fn only_a_certificate_for_this_key_counts() {
         let directory = tempfile::tempdir().unwrap();
         let store = IdentityStore::open(directory.path()).unwrap();
-        let key = store.key().unwrap();
+        let key = store.key(None).unwrap();
         assert!(store.certificate(key.as_ref()).is_none());
 
         let foreign_home = tempfile::tempdir().unwrap();

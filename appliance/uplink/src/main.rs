@@ -1,11 +1,12 @@
 //! gift-uplink: takes de-identified objects from `release/outbox` and uploads them to the hub; forgets an object only
 //! against the hub's receipt for exactly its bytes. The only process of the box on the WAN.
 //!
-//! *May touch*: its own house (queue, ledger, device identity), `release/outbox` (takes), its status directory, and one
-//! TCP connection to the hub, directly or through the configured proxy.
+//! *May touch*: its own house (queue, ledger, device identity), `release/outbox` (takes), its status directory, the signer's
+//! socket, and one TCP connection to the hub, directly or through the configured proxy.
 //! *May not touch*: anything of the left half: `intake/`, `deid/`, their keys and their network; it links no DICOM parser
 //! and no codec, and listens nowhere.
-//! *A compromise yields*: de-identified images that wait to be sent anyway, and the device's identity towards the hub.
+//! *A compromise yields*: de-identified images that wait to be sent anyway, and the device's identity towards the hub (where
+//! the signer has the key: for as long as it lasts).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod board;
@@ -13,7 +14,6 @@ mod body;
 mod breaker;
 mod clerk;
 mod courier;
-mod durable;
 mod enroller;
 mod error;
 mod events;
@@ -32,12 +32,14 @@ mod queue_file;
 mod reconcile;
 mod report_slot;
 mod settings;
+mod signer;
 mod update;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::Parser;
+use gift_service::durable;
 
 /// Uploads de-identified objects to the hub.
 #[derive(Debug, Parser)]

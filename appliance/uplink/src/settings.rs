@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) hub_roots: PathBuf,
     /// File with the one-time enrolment token.
     pub(crate) enrolment_token_file: PathBuf,
+    /// Socket of the signer, which has the device key in the TPM; without this the key is a file of this process.
+    pub(crate) signer: Option<PathBuf>,
     /// HTTP CONNECT proxy, `host:port`.
     pub(crate) proxy: Option<String>,
     /// Objects uploaded at the same time.
@@ -272,10 +274,13 @@ mod tests {
     fn the_sample_parses_and_its_comments_tell_the_defaults() {
         let plain = parse(SAMPLE).unwrap();
         assert_eq!(plain.hub_name_and_port(), Some(("hub.example.org", 443)));
+        assert_eq!(plain.signer, None);
+        let with_signer = parse(&SAMPLE.replace("# signer =", "signer =")).unwrap();
+        assert_eq!(with_signer.signer.as_deref(), Some(Path::new("/run/gift/signer/socket")));
         // Every commented-out setting with a fixed default, switched on, must change nothing.
         let text: String = SAMPLE
             .lines()
-            .filter(|line| !line.contains("<house>") && !line.contains("hub-address =") && !line.contains("proxy ="))
+            .filter(|line| !["<house>", "hub-address =", "proxy =", "signer ="].iter().any(|free| line.contains(free)))
             .map(|line| match line.strip_prefix("# ") {
                 Some(rest) if rest.starts_with('[') || is_assignment(rest) => format!("{rest}\n"),
                 _ => format!("{line}\n"),

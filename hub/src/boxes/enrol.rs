@@ -1,5 +1,6 @@
 //! `POST /box/v1/enrol`: a one-time token and a certificate signing request against a device certificate. With a good device
-//! certificate and an empty token, the same request renews it.
+//! certificate and an empty token, the same request renews it, for the same key: a box that was taken over for a while does
+//! not get a certificate for a key that can be taken along.
 
 use std::sync::Arc;
 
@@ -44,6 +45,10 @@ pub async fn enrol(State(hub): State<Arc<Hub>>, request: Request) -> Result<Json
     };
     let renewing =
         if request.token.is_empty() { Some(Enrolled::from_request_parts(&mut parts, &hub).await?.0) } else { None };
+    if renewing.is_some() && !peer.certificate.as_ref().is_some_and(|certificate| csr.is_for_key_of(certificate)) {
+        events::enrol_refused(peer.address, "renewal for another key");
+        return Err(Problem::new(StatusCode::FORBIDDEN, "enrolment refused"));
+    }
     let renewed = renewing.is_some();
     let inner = Arc::clone(&hub);
     let issued = hub.store.write(move |c, key| issue(c, key, &inner, renewing, &request.token, &csr)).await?;

@@ -44,7 +44,9 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "update",
             "update/staging",
             "run:status/uplink",
+            "run:signer",
         ],
+        "signer" => &["signer"],
         "health" => &[
             "release",
             "release/staging-health",
@@ -72,12 +74,14 @@ const HOUSES: &[&str] = &[
     "update/inbox",
     "updater",
     "uplink",
+    "signer",
     "run:status/receiver",
     "run:status/deid",
     "run:status/uplink",
     "run:status/health",
     "run:status/updater",
     "run:updater",
+    "run:signer",
 ];
 
 fn tried(what: impl Into<String>, result: io::Result<()>) {
@@ -104,8 +108,8 @@ pub(crate) fn probe(unit: &str) -> Result<()> {
     programs()?;
     processes();
     privileges();
-    devices();
-    sockets();
+    devices(unit);
+    sockets(unit);
     // Last: where it works (the bench's check of the probe itself), what follows would see another root.
     surroundings();
     Ok(())
@@ -341,7 +345,7 @@ fn surroundings() {
     );
 }
 
-fn devices() {
+fn devices(unit: &str) {
     for path in [
         "/dev/mem",
         "/dev/kmsg",
@@ -356,7 +360,10 @@ fn devices() {
         "/dev/fuse",
         "/dev/loop-control",
     ] {
-        tried(format!("open {path}"), OpenOptions::new().read(true).write(true).open(path).map(drop));
+        // Who it is for.
+        if !(unit == "signer" && path == "/dev/tpmrm0") {
+            tried(format!("open {path}"), OpenOptions::new().read(true).write(true).open(path).map(drop));
+        }
     }
     let device = CString::new("/tmp/device").unwrap_or_default();
     tried(
@@ -365,7 +372,7 @@ fn devices() {
     );
 }
 
-fn sockets() {
+fn sockets(unit: &str) {
     // The bench planted both, open to everybody, where it is.
     tried("reach the planted shared memory", syscall(libc::SYS_shmget, [super::PLANTED_KEY, 0, 0, 0]));
     tried("reach the planted message queue", syscall(libc::SYS_msgget, [super::PLANTED_KEY, 0, 0, 0]));
@@ -375,9 +382,15 @@ fn sockets() {
         "/run/systemd/io.systemd.PCRExtend",
         "/run/systemd/journal/io.systemd.journal",
         "/run/udev/control",
+        "/run/gift/signer/socket",
     ] {
-        tried(format!("connect to {path}"), UnixStream::connect(path).map(drop));
+        // Who may ask.
+        if !(unit == "uplink" && path.contains("signer")) {
+            tried(format!("connect to {path}"), UnixStream::connect(path).map(drop));
+        }
     }
+    // Nor may the uplink put a socket of its own there.
+    tried("write into /run/gift/signer", File::create("/run/gift/signer/probe").map(drop));
     let other = UnixDatagram::unbound().and_then(|socket| socket.connect("/run/systemd/journal/dev-log")).map(drop);
     tried("connect to /run/systemd/journal/dev-log", other);
 }

@@ -31,6 +31,8 @@ enum Request {
     Fill { path: String, leave: u64 },
     /// Remove a file.
     Remove { path: String },
+    /// Rename a file.
+    Rename { path: String, to: String },
 }
 
 /// Answers until the machine is switched off.
@@ -96,6 +98,10 @@ fn answer(request: Request) -> Result<Value> {
         }
         Request::Remove { path } => {
             fs::remove_file(path)?;
+            json!({})
+        }
+        Request::Rename { path, to } => {
+            fs::rename(path, to)?;
             json!({})
         }
     })

@@ -12,4 +12,7 @@ mod network;
 mod path;
 mod plain;
 mod rig;
+mod signer;
+#[path = "../../../signer/tests/support/mod.rs"]
+mod signer_support;
 mod update;

@@ -1,4 +1,4 @@
-//! Small durable steps in the uplink's own house: a directory entry that survives power loss, a secret written whole.
+//! Small durable steps in a process's own house: a directory entry that survives power loss, a secret written whole.
 //! A failed fsync is never tried again on the same descriptor: it is an error that ends the process.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 ///
 /// # Errors
 /// The file system's.
-pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn sync_directory(directory: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The file system's.
-pub(crate) fn make_private_directory(directory: &Path) -> io::Result<()> {
+pub fn make_private_directory(directory: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,
@@ -32,7 +32,7 @@ pub(crate) fn make_private_directory(directory: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The file system's; the old content then still stands.
-pub(crate) fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let part = directory.join(format!("{name}.part"));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
     file.write_all(bytes)?;
@@ -45,7 +45,7 @@ pub(crate) fn replace(directory: &Path, name: &str, bytes: &[u8]) -> io::Result<
 ///
 /// # Errors
 /// The file system's.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
+pub fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -53,6 +53,6 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 }
 
 /// True for errors that say "no room": the caller waits instead of ending.
-pub(crate) fn is_full(error: &io::Error) -> bool {
+pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
