@@ -21,8 +21,17 @@ use crate::{
 const NEXT_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
 
 /// What is installed in `/usr/bin` of the image (image-build/executables.root).
-const PROGRAMS: &[&str] =
-    &["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-provision", "gift-keys", "gift-updater"];
+const PROGRAMS: &[&str] = &[
+    "gift-receiver",
+    "gift-deid",
+    "gift-uplink",
+    "gift-health",
+    "gift-provision",
+    "gift-keys",
+    "gift-updater",
+    "gift-eraser",
+    "gift-button",
+];
 
 #[derive(Args, Debug)]
 pub(crate) struct Options {
@@ -38,6 +47,9 @@ pub(crate) struct Options {
     /// Public keys of those who may sign system updates, one a line. Without it a test key is made.
     #[arg(long, value_name = "FILE")]
     trust_updates: Option<PathBuf>,
+    /// Public keys of those who may sign orders to erase a box, one a line. Without it a test key is made.
+    #[arg(long, value_name = "FILE")]
+    trust_orders: Option<PathBuf>,
     /// An image for the test bench: the same, and a way in (hw-tests/agent). Never shipped.
     #[arg(long)]
     bench: bool,
@@ -79,10 +91,14 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     run(Command::new("cp").arg("-RL").arg(root.join("appliance/dist/usr/.")).arg(stage.join("usr")))?;
     run(Command::new("cp").arg("-RL").arg(root.join("config")).arg(share.join("policy")))?;
     fs::remove_dir_all(share.join("policy/samples"))?;
-    fs::copy(root.join("config/samples/health.toml"), share.join("defaults/health.toml"))?;
+    for name in ["health.toml", "button.toml"] {
+        fs::copy(root.join("config/samples").join(name), share.join("defaults").join(name))?;
+    }
     // Bound over by what the provisioning says (gift-uplink.service).
     fs::write(stage.join("etc/resolv.conf"), "")?;
-    for (name, given) in [("provisioning", &options.trust), ("update", &options.trust_updates)] {
+    let trusts =
+        [("provisioning", &options.trust), ("update", &options.trust_updates), ("order", &options.trust_orders)];
+    for (name, given) in trusts {
         fs::write(share.join(format!("trust/{name}.pub")), trust(&binaries, &work, name, given.as_deref())?)?;
     }
     if options.bench {
@@ -108,7 +124,7 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
 fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
     let units = stage.join("usr/lib/systemd/system");
     run(Command::new("cp").arg("-R").arg(root.join("hw-tests/agent/dist/.")).arg(stage))?;
-    for name in ["receiver", "deid", "uplink", "health"] {
+    for name in ["receiver", "deid", "uplink", "health", "button"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
@@ -165,14 +181,17 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-bench"] {
+    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-eraser", "gift-button", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     if !options.keep_image {
         // And the same as the next version, which the running box is updated to.
         for image_version in [env!("CARGO_PKG_VERSION").to_owned(), NEXT_VERSION.to_owned()] {
             let binaries = Some(binaries.clone());
-            image(root, &Options { image_version, binaries, trust: None, trust_updates: None, bench: true })?;
+            image(
+                root,
+                &Options { image_version, binaries, trust: None, trust_updates: None, trust_orders: None, bench: true },
+            )?;
         }
     }
     run(Command::new(python)

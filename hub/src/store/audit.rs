@@ -53,6 +53,10 @@ pub enum Action {
     PolicyAdded,
     /// A signed system update was put up for the boxes.
     UpdateAdded,
+    /// A signed order to erase a box was put up for it.
+    OrderAdded,
+    /// That box fetched it.
+    OrderFetched,
 }
 
 impl Action {
@@ -74,6 +78,8 @@ impl Action {
             Self::PasswordSet => "password-set",
             Self::PolicyAdded => "policy-added",
             Self::UpdateAdded => "update-added",
+            Self::OrderAdded => "order-added",
+            Self::OrderFetched => "order-fetched",
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod audit;
 pub mod fleet;
 pub mod objects;
+pub mod order;
 pub mod policy;
 pub mod query;
 mod schema;

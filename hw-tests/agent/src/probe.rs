@@ -43,6 +43,8 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "policy/staging",
             "update",
             "update/staging",
+            "orders",
+            "orders/staging",
             "run:status/uplink",
         ],
         "health" => &[
@@ -54,6 +56,7 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "run:status/health",
             "run:status/updater",
         ],
+        "button" => &["run:button"],
         _ => &[],
     }
 }
@@ -71,6 +74,9 @@ const HOUSES: &[&str] = &[
     "update/staging",
     "update/inbox",
     "updater",
+    "orders/staging",
+    "orders/inbox",
+    "orders/set-aside",
     "uplink",
     "run:status/receiver",
     "run:status/deid",
@@ -78,6 +84,8 @@ const HOUSES: &[&str] = &[
     "run:status/health",
     "run:status/updater",
     "run:updater",
+    "run:eraser",
+    "run:button",
 ];
 
 fn tried(what: impl Into<String>, result: io::Result<()>) {
