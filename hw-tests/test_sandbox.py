@@ -14,7 +14,7 @@ def attempts(said: str) -> list[dict]:
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
-@pytest.mark.parametrize("unit", ["receiver", "deid", "uplink", "health", "signer"])
+@pytest.mark.parametrize("unit", ["receiver", "deid", "uplink", "health", "signer", "button"])
 def test_nothing_forbidden_works(running, unit):
     agent = running.agent
     for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):

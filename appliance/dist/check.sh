@@ -10,7 +10,7 @@ have() { command -v "$1" >/dev/null || { echo "skipped: no $1"; return 1; }; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 if have systemd-analyze; then
-    for name in receiver deid uplink health canary signer; do
+    for name in receiver deid uplink health canary signer button order erase erase-finish; do
         systemd-analyze security --no-pager --offline=true --threshold=15 "$units/gift-$name.service" >"$root/report" ||
             fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
         tail -n 1 "$root/report"
@@ -20,6 +20,11 @@ if have systemd-analyze; then
         grep -v -e 'is not executable: No such file' -e '@.service: ' >"$root/verify" || true
     [ ! -s "$root/verify" ] || fail "$(cat "$root/verify")"
 fi
+
+# Files on the state carry these numbers from one image to the next: each is said, and is one account's or group's.
+awk '/^[ug] / { print $3 }' usr/lib/sysusers.d/gift.conf >"$root/ids"
+! grep -qvx '7[0-9][0-9]' "$root/ids" || fail "sysusers.d: an account without a number of its own"
+[ -z "$(sort "$root/ids" | uniq -d)" ] || fail "sysusers.d: a number twice"
 
 # Tables of the README and tmpfiles.d say the same.
 awk '$1 == "d" { print $2, $4, $5, $3 }' usr/lib/tmpfiles.d/gift.conf >"$root/tmpfiles"

@@ -14,7 +14,7 @@ use crate::{
     settings::{self, Settings},
     store::{
         audit::{self, Verified},
-        fleet, policy, update,
+        fleet, order, policy, update,
         users::{self, Role},
     },
 };
@@ -76,6 +76,11 @@ pub enum Command {
         /// The archive that it names.
         archive: PathBuf,
     },
+    /// Put a signed order to erase a box up for that box (made by `gift-keys order`).
+    AddOrder {
+        /// The file.
+        file: PathBuf,
+    },
     /// Check that no row of the audit trail was altered or removed.
     VerifyAudit,
 }
@@ -128,6 +133,11 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
             let bytes = read(&signed, gift_wire::MAX_UPDATE_JSON_BYTES)?;
             let serial = update::add(&hub.store, bytes, &archive)?;
             print(&format!("serial {serial}\n"))?;
+        }
+        Command::AddOrder { file } => {
+            let bytes = read(&file, gift_wire::MAX_ORDER_JSON_BYTES)?;
+            let number = hub.store.write_blocking(move |c, key| order::add(c, key, &bytes))?;
+            print(&format!("number {number}\n"))?;
         }
         Command::VerifyAudit => match hub.store.write_blocking(audit::verify)? {
             Verified::Whole(rows) => print(&format!("whole: {rows} rows\n"))?,

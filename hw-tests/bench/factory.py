@@ -59,6 +59,9 @@ class Factory:
             assert f"# {before}" in health
             health = health.replace(f"# {before}", after)
         (texts / "health.toml").write_text(health)
+        button = (self.samples / "button.toml").read_text()
+        assert "# key = 408" in button
+        (texts / "button.toml").write_text(button.replace("# key = 408", f"key = {machine.BUTTON[0]}"))
         uplink = (self.samples / "uplink.toml").read_text()
         before = '# hub-address = "192.0.2.1"'
         assert before in uplink
@@ -71,11 +74,13 @@ class Factory:
         # The device key is in the TPM.
         assert '# signer = "/run/gift/signer/socket"' in uplink
         uplink = uplink.replace('# signer = "/run/gift/signer/socket"', 'signer = "/run/gift/signer/socket"')
-        # Signed updates are asked for often, so that a test need not wait.
-        for line in ("[updates]", 'staging = "/var/lib/gift/update/staging"', 'inbox = "/var/lib/gift/update/inbox"'):
-            assert f"# {line}" in uplink
-            uplink = uplink.replace(f"# {line}", line)
-        uplink = uplink.replace('inbox = "/var/lib/gift/update/inbox"', 'inbox = "/var/lib/gift/update/inbox"\ninterval-seconds = 5')
+        # Signed updates and orders are asked for often, so that a test need not wait.
+        for table, drop in (("updates", "update"), ("orders", "orders")):
+            inbox = f'inbox = "/var/lib/gift/{drop}/inbox"'
+            for line in (f"[{table}]", f'staging = "/var/lib/gift/{drop}/staging"', inbox):
+                assert f"# {line}" in uplink
+                uplink = uplink.replace(f"# {line}", line)
+            uplink = uplink.replace(inbox, f"{inbox}\ninterval-seconds = 5")
         (texts / "uplink.toml").write_text(uplink)
         out = self.home / f"provisioning-{number}.json"
         self.keys("provisioning", str(texts), "--serial", SERIAL, "--number", str(number), "--key", str(self.signer),
@@ -90,6 +95,14 @@ class Factory:
         self.keys("update", str(parts), "--image-version", version, "--serial", str(serial), "--days", str(days),
                   "--key", str(key or self.signer.parent / "update.key"), "--archive", str(archive), "--out", str(out))  # fmt: skip
         return out, archive
+
+    def order(self, kind: str, identity: str, number: int, serial: str = SERIAL, days: int = 30, key: Path | None = None) -> Path:
+        """Signs an order to erase a box."""
+        out = self.home / f"order-{number}.json"
+        out.unlink(missing_ok=True)
+        self.keys("order", kind, "--serial", serial, "--identity", identity, "--number", str(number), "--days", str(days),
+                  "--key", str(key or self.signer.parent / "order.key"), "--out", str(out))  # fmt: skip
+        return out
 
     def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
         """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs,

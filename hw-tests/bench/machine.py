@@ -1,5 +1,6 @@
 """The machine. `QemuMachine` is the strategy of this bench; a board with a power relay and a serial line offers the same methods."""
 
+import json
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 from . import network
-from .agent import Agent
+from .agent import Agent, connect
 
 
 class QemuMachine:
@@ -148,6 +149,41 @@ class QemuMachine:
         split["study at the hub"] = self.seconds()
         return split
 
+    # The bench's keyboard stands in for the recessed button: Linux's code of the key, and what QEMU calls it.
+    BUTTON = (88, "f12")
+
+    def hold_button(self, seconds: float) -> None:
+        """Presses the button, and lets it go after this time."""
+
+        def event(down: bool) -> dict:
+            key = {"key": {"type": "qcode", "data": self.BUTTON[1]}, "down": down}
+            return {"execute": "input-send-event", "arguments": {"events": [{"type": "key", "data": key}]}}
+
+        with connect(self.home / "qmp.sock") as connection, connection.makefile("rw") as lines:
+            lines.readline()
+
+            def ask(request: dict) -> None:
+                lines.write(json.dumps(request) + "\n")
+                lines.flush()
+                # Events may come between.
+                while True:
+                    answer = json.loads(lines.readline())
+                    assert "error" not in answer, answer
+                    if "return" in answer:
+                        return
+
+            ask({"execute": "qmp_capabilities"})
+            ask(event(True))
+            time.sleep(seconds)
+            ask(event(False))
+
+    def read_partition(self, label: str, length: int | None = None) -> bytes:
+        """The beginning of a partition of the disk, or all of it."""
+        start, size = self.partition(label)
+        with self.disk.open("rb") as disk:
+            disk.seek(start)
+            return disk.read(size if length is None else length)
+
     def seconds(self) -> float:
         """Since power-on."""
         return time.monotonic() - self.started
@@ -162,8 +198,6 @@ class QemuMachine:
 
     def partition(self, label: str) -> tuple[int, int]:
         """Where a partition begins and how long it is, bytes."""
-        import json
-
         table = json.loads(network.run("sfdisk", "--json", str(self.disk)).stdout)["partitiontable"]
         sector = table.get("sectorsize", 512)
         for entry in table["partitions"]:

@@ -31,6 +31,8 @@ const PROGRAMS: &[&str] = &[
     "gift-updater",
     "gift-canary",
     "gift-signer",
+    "gift-eraser",
+    "gift-button",
 ];
 
 #[derive(Args, Debug)]
@@ -47,6 +49,9 @@ pub(crate) struct Options {
     /// Public keys of those who may sign system updates, one a line. Without it a test key is made.
     #[arg(long, value_name = "FILE")]
     trust_updates: Option<PathBuf>,
+    /// Public keys of those who may sign orders to erase a box, one a line. Without it a test key is made.
+    #[arg(long, value_name = "FILE")]
+    trust_orders: Option<PathBuf>,
     /// An image for the test bench: the same, and a way in (hw-tests/agent). Never shipped.
     #[arg(long)]
     bench: bool,
@@ -135,10 +140,14 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
     run(Command::new("cp").arg("-RL").arg(root.join("appliance/dist/usr/.")).arg(stage.join("usr")))?;
     run(Command::new("cp").arg("-RL").arg(root.join("config")).arg(share.join("policy")))?;
     fs::remove_dir_all(share.join("policy/samples"))?;
-    fs::copy(root.join("config/samples/health.toml"), share.join("defaults/health.toml"))?;
+    for name in ["health.toml", "button.toml"] {
+        fs::copy(root.join("config/samples").join(name), share.join("defaults").join(name))?;
+    }
     // Bound over by what the provisioning says (gift-uplink.service).
     fs::write(stage.join("etc/resolv.conf"), "")?;
-    for (name, given) in [("provisioning", &options.trust), ("update", &options.trust_updates)] {
+    let trusts =
+        [("provisioning", &options.trust), ("update", &options.trust_updates), ("order", &options.trust_orders)];
+    for (name, given) in trusts {
         fs::write(share.join(format!("trust/{name}.pub")), trust(&binaries, &work, name, given.as_deref())?)?;
     }
     if options.bench {
@@ -171,7 +180,7 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
         health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
     }
     fs::write(&defaults, health)?;
-    for name in ["receiver", "deid", "uplink", "health", "signer"] {
+    for name in ["receiver", "deid", "uplink", "health", "signer", "button"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
@@ -228,7 +237,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-bench"] {
+    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-eraser", "gift-button", "gift-bench"] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     // The box's, the next version, which the running box is updated to, and for the campaign what is shipped (but for its programs,
@@ -238,7 +247,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     let wanted = if which.is_empty() { images.len() } else { 2 };
     for (image_version, bench) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
         let (image_version, binaries) = (image_version.to_owned(), Some(binaries.clone()));
-        image(root, &Options { image_version, binaries, trust: None, trust_updates: None, bench, twice: false })?;
+        image(root, &Options { image_version, binaries, trust: None, trust_updates: None, trust_orders: None, bench, twice: false })?;
     }
     run(Command::new(python)
         .current_dir(root.join("hw-tests"))

@@ -14,7 +14,7 @@ use crate::run::{cargo, output, run};
 const BUILD_PACKAGES: &[&str] =
     &["gcc", "libc6-dev", "pkg-config", "libsystemd-dev", "iproute2", "util-linux", "dcmtk"];
 /// Debian packages that only the tests need: peers and validators.
-const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables"];
+const TEST_PACKAGES: &[&str] = &["dicom3tools", "python3-venv", "systemd", "nftables", "cryptsetup-bin"];
 /// Debian packages that the signer is built with.
 const TPM_PACKAGES: &[&str] = &["libtss2-dev"];
 /// Debian packages that the signer is tested with: a TPM in software, and tools that attack it.
@@ -29,7 +29,7 @@ const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 const IMAGE_PACKAGES: &[&str] = &["debootstrap", "openssl", "binutils"];
 /// Debian packages that only the bench around the whole machine needs.
 const HW_TEST_PACKAGES: &[&str] =
-    &["nmap", "tcpdump", "mtools", "curl", "fdisk", "iputils-ping", "zstd", "python3-venv"];
+    &["nmap", "tcpdump", "mtools", "cryptsetup-bin", "curl", "fdisk", "iputils-ping", "zstd", "python3-venv"];
 /// Debian packages that only fuzzing needs: libFuzzer is C++.
 const FUZZ_PACKAGES: &[&str] = &["g++"];
 /// Version of cargo-deny the tests run.

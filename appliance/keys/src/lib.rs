@@ -8,6 +8,7 @@
 pub mod bundle;
 pub mod files;
 pub mod label;
+pub mod order;
 pub mod provisioning;
 pub mod share;
 pub mod update;

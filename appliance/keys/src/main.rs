@@ -1,5 +1,5 @@
 //! gift-keys: keys of sites and linkage domains, made and kept offline, and brought to boxes; and what is signed offline for boxes: policy
-//! bundles, provisionings, system updates.
+//! bundles, provisionings, system updates, orders to erase a box.
 //!
 //! May touch: the files it is given. May not touch: any network; it opens no socket, and replaces no file.
 //! A compromise of the machine it runs on yields the keys it is given there: use one that is never online, has no swap and
@@ -17,11 +17,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use gift_deid::key::Credential;
 use gift_deidentify::pseudonym::Scheme;
 use gift_keys::{
-    bundle, files, label, provisioning,
+    bundle, files, label, order, provisioning,
     share::{self, Share},
     update, wrap,
 };
-use gift_wire::ImageVersion;
+use gift_wire::{ImageVersion, OrderKind};
 use zeroize::Zeroizing;
 
 /// Keys of sites and linkage domains, offline.
@@ -131,7 +131,7 @@ enum Verb {
     /// Sign a box's provisioning: its settings, network, hub, and keys that were wrapped to it.
     Provisioning {
         /// Directory with network.toml, receiver.toml, deid.toml, uplink.toml, hub-roots.pem, and where they apply health.toml,
-        /// enrolment-token, site-key.age, site-key.id, linkage-key.age, linkage-key.id.
+        /// button.toml, enrolment-token, site-key.age, site-key.id, linkage-key.age, linkage-key.id.
         texts: PathBuf,
         /// The box's serial, as on its label.
         #[arg(long, value_name = "SERIAL")]
@@ -167,6 +167,31 @@ enum Verb {
         #[arg(long, value_name = "FILE")]
         archive: PathBuf,
         /// The signed update to make.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
+    /// Sign an order to erase one box, which the hub carries to it (`gift-hub add-order`). Signers of orders have keys of their own
+    /// (`policy-key`), which images are built with.
+    Order {
+        /// What is to be done: factory-reset, or decommission.
+        #[arg(value_parser = order_kind)]
+        kind: OrderKind,
+        /// The box's serial, as in its provisioning.
+        #[arg(long, value_name = "SERIAL")]
+        serial: String,
+        /// The box's identity: the public key that its site key was wrapped to (age1...).
+        #[arg(long, value_name = "KEY")]
+        identity: String,
+        /// Greater than that of every order for this box before.
+        #[arg(long, value_name = "N")]
+        number: u64,
+        /// For how many days the box carries it out.
+        #[arg(long, value_name = "DAYS", default_value_t = 30)]
+        days: u64,
+        /// The signer's key file.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// The signed order to make.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
     },
@@ -250,6 +275,12 @@ fn main() -> Result<()> {
             files::write(&out, update::make(&order, &files::read(&key)?, &archive)?)?;
             println!("serial {serial}");
         }
+        Verb::Order { kind, serial, identity, number, days, key, out } => {
+            let today = Utc::now().date_naive();
+            let wanted = order::Wanted { kind, serial, identity, number, today, days };
+            files::write(&out, order::make(wanted, &files::read(&key)?)?)?;
+            println!("number {number}");
+        }
         Verb::Label { site_key, linkage_key, scheme } => {
             let label = match (site_key, linkage_key, scheme) {
                 (Some(file), None, None) => {
@@ -270,6 +301,10 @@ fn main() -> Result<()> {
 
 fn image_version(text: &str) -> Result<ImageVersion, &'static str> {
     ImageVersion::parse(text).ok_or("one to four numbers below 100000 with points between them")
+}
+
+fn order_kind(text: &str) -> Result<OrderKind, &'static str> {
+    OrderKind::parse(text).ok_or("factory-reset or decommission")
 }
 
 fn print_id(key: &Credential) {

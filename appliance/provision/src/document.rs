@@ -16,7 +16,7 @@ pub const MAX_PROVISIONING_BYTES: usize = 4 << 20;
 /// Version of the document.
 const VERSION: u16 = 1;
 
-/// What a provisioning may hold, by name: settings of the four processes, the network, what the uplink needs to know its hub, and
+/// What a provisioning may hold, by name: settings of the four processes and of the button, the network, what the uplink needs to know its hub, and
 /// keys wrapped to the box with the identifiers they must have.
 pub const NAMES: &[&str] = &[
     "network.toml",
@@ -24,6 +24,7 @@ pub const NAMES: &[&str] = &[
     "deid.toml",
     "uplink.toml",
     "health.toml",
+    "button.toml",
     "hub-roots.pem",
     "enrolment-token",
     "site-key.age",

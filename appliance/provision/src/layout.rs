@@ -36,6 +36,11 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
     info!("identity of this box: {public_key}");
 
     let provisioning = current(arguments)?;
+    // Which box this is, for those who may not see the house: both are public.
+    let this_box = arguments.run.join("box");
+    directory(&this_box, 0o755)?;
+    place(&this_box.join("serial"), provisioning.serial.as_bytes(), 0o644, None)?;
+    place(&this_box.join("identity"), public_key.as_bytes(), 0o644, None)?;
     info!("serial {}, provisioning {} of {}", provisioning.serial, provisioning.number, provisioning.created);
     for (name, text) in &provisioning.texts {
         match name.as_str() {

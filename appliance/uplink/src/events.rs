@@ -44,7 +44,7 @@ pub(crate) fn hub_link(link: HubLink) {
 }
 
 /// An update of the hub lies in the updater's drop.
-pub(crate) fn update_handed_over(bytes: u64) {
+pub(crate) fn update_handed_over(bytes: usize) {
     tracing::info!(bytes, "system update handed over");
 }
 
@@ -56,6 +56,11 @@ pub(crate) fn update_damaged() {
 /// A policy bundle of the hub lies in deid's drop.
 pub(crate) fn policy_handed_over(bytes: usize) {
     tracing::info!(bytes, "policy bundle handed over");
+}
+
+/// An order of the hub lies in the eraser's drop.
+pub(crate) fn order_handed_over(bytes: usize) {
+    tracing::info!(bytes, "order handed over");
 }
 
 /// One attempt failed.

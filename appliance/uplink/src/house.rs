@@ -6,7 +6,7 @@
 //! identity/            device key and certificate
 //! set-aside/           damaged objects, for diagnosis
 //! update/<sha256>      the archive of a system update on its way; update.tag = as below
-//! policy.tag           entity tag of the policy bundle handed over last
+//! policy.tag           entity tag of the policy bundle handed over last; order.tag = of the order
 //! ledger.sqlite        one row per object
 //! ```
 

@@ -5,8 +5,8 @@ use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gift_wire::{
-    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, MAX_BUNDLE_BYTES, MAX_UPDATE_JSON_BYTES, Manifest,
-    POLICY_PATH, RECEIPT_HEADER, Receipt, STOW_PATH, Sha256Hex, UPDATE_PATH, WIRE_VERSION,
+    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, Manifest, RECEIPT_HEADER, Receipt, STOW_PATH, Sha256Hex,
+    UPDATE_PATH, WIRE_VERSION,
 };
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Response};
@@ -17,6 +17,7 @@ use tokio::{fs::File, time};
 
 use crate::{
     body::{Advance, ObjectBody},
+    carrier::Parcel,
     error::{AttemptError, UplinkError},
     failure,
     settings::{Settings, Timeouts},
@@ -38,8 +39,7 @@ pub(crate) struct Hub {
     enrol_url: String,
     health_url: String,
     store_url: String,
-    policy_url: String,
-    update_url: String,
+    base_url: String,
     timeouts: Timeouts,
 }
 
@@ -122,8 +122,7 @@ impl Hub {
             enrol_url: settings.hub_path(ENROL_PATH),
             health_url: settings.hub_path(HEALTH_PATH),
             store_url: settings.hub_path(STOW_PATH),
-            policy_url: settings.hub_path(POLICY_PATH),
-            update_url: settings.hub_path(UPDATE_PATH),
+            base_url: settings.hub_path(""),
             timeouts,
         })
     }
@@ -151,28 +150,12 @@ impl Hub {
         Ok(())
     }
 
-    /// The newest signed policy bundle with its entity tag, unless it is the one of `tag`, or there is none.
-    ///
-    /// # Errors
-    /// See [`AttemptError`].
-    pub(crate) async fn policy(&self, tag: Option<&str>) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
-        self.newest(&self.policy_url, tag, MAX_BUNDLE_BYTES).await
-    }
-
-    /// The newest signed system update with its entity tag, unless it is the one of `tag`, or there is none.
-    ///
-    /// # Errors
-    /// See [`AttemptError`].
-    pub(crate) async fn update(&self, tag: Option<&str>) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
-        self.newest(&self.update_url, tag, MAX_UPDATE_JSON_BYTES).await
-    }
-
     /// An update's archive, from its byte `from` on (RFC 9110 §14.2).
     ///
     /// # Errors
     /// See [`AttemptError`]; an answer that begins elsewhere counts as [`AttemptError::Busy`].
     pub(crate) async fn archive(&self, digest: &Sha256Hex, from: u64) -> Result<Response, AttemptError> {
-        let mut request = self.client.get(format!("{}/{digest}", self.update_url));
+        let mut request = self.client.get(format!("{}{UPDATE_PATH}/{digest}", self.base_url));
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
@@ -200,13 +183,16 @@ impl Hub {
         piece.map_err(|error| failure::of_error(&error))
     }
 
-    async fn newest(
+    /// The newest parcel of a kind with its entity tag, unless it is the one of `tag`, or there is none.
+    ///
+    /// # Errors
+    /// See [`AttemptError`].
+    pub(crate) async fn newest(
         &self,
-        url: &str,
+        parcel: &Parcel,
         tag: Option<&str>,
-        most: usize,
     ) -> Result<Option<(String, Vec<u8>)>, AttemptError> {
-        let mut request = self.client.get(url);
+        let mut request = self.client.get(format!("{}{}", self.base_url, parcel.path));
         if let Some(tag) = tag {
             request = request.header(header::IF_NONE_MATCH, tag);
         }
@@ -223,7 +209,7 @@ impl Hub {
         let tag = answer.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()).filter(|tag| tag.len() <= 128);
         let tag = tag.ok_or(AttemptError::Busy { status: status.as_u16(), retry_after: None })?.to_owned();
         // As many bytes as a slow line may take a while for: what stalls is given up by the connection's own timers.
-        let bytes = read_limited(answer, most).await?;
+        let bytes = read_limited(answer, parcel.most).await?;
         // The tag is that of these bytes (both sides make it so): kept with others, it would keep what is newest from being asked for.
         if tag != format!("\"{}\"", hex::encode(Sha256::digest(&bytes))) {
             return Err(AttemptError::Busy { status: status.as_u16(), retry_after: None });

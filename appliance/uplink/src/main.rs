@@ -12,6 +12,7 @@
 mod board;
 mod body;
 mod breaker;
+mod carrier;
 mod clerk;
 mod courier;
 mod enroller;
@@ -25,7 +26,6 @@ mod key;
 mod lanes;
 mod ledger;
 mod outbox;
-mod policy;
 mod process;
 mod pulse;
 mod queue_file;

@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     board::Board,
+    carrier::{Carrier, ORDERS, POLICIES, UPDATES},
     clerk::Clerk,
     courier::Courier,
     enroller::Enroller,
@@ -30,12 +31,10 @@ use crate::{
     identity::IdentityStore,
     ledger::Ledger,
     outbox::{self, Outbox},
-    policy::PolicyCarrier,
     pulse::Pulse,
     reconcile::reconcile,
     report_slot::ReportSlot,
     settings::Settings,
-    update::UpdateCarrier,
 };
 
 /// How often the status record is published.
@@ -84,8 +83,9 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     };
     let identity = IdentityStore::open(&house.identity())?;
     let (enroller, hub) = Enroller::open(settings.clone(), identity, board.clone())?;
-    let policies = PolicyCarrier::open(&settings, hub.clone())?;
-    let updates = UpdateCarrier::open(&settings, hub.clone())?;
+    let policies = Carrier::open(&POLICIES, settings.policy.as_ref(), &settings, hub.clone())?;
+    let updates = Carrier::open(&UPDATES, settings.updates.as_ref(), &settings, hub.clone())?;
+    let orders = Carrier::open(&ORDERS, settings.orders.as_ref(), &settings, hub.clone())?;
     let pulse = courier_pulse.clone();
     let courier = Courier {
         settings: settings.clone(),
@@ -109,8 +109,9 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
     let enrolling = tokio::spawn(async move {
         tokio::select! {
             ended = enroller.run() => ended,
-            Some(ended) = maybe(policies.map(PolicyCarrier::run)) => ended,
-            Some(ended) = maybe(updates.map(UpdateCarrier::run)) => ended,
+            Some(ended) = maybe(policies.map(Carrier::run)) => ended,
+            Some(ended) = maybe(updates.map(Carrier::run)) => ended,
+            Some(ended) = maybe(orders.map(Carrier::run)) => ended,
         }
     });
     let outbox_thread = outbox.start();

@@ -53,6 +53,9 @@ pub(crate) struct Settings {
     /// Where signed system updates go; without this none is fetched.
     #[serde(default)]
     pub(crate) updates: Option<SignedDrop>,
+    /// Where signed orders to erase this box go; without this none is fetched.
+    #[serde(default)]
+    pub(crate) orders: Option<SignedDrop>,
     /// When to try again.
     #[serde(default)]
     pub(crate) retry: Retry,
@@ -195,11 +198,15 @@ impl Settings {
         if !(1..=64).contains(&self.concurrency) {
             return Err(SettingsFault::Range("concurrency"));
         }
-        if self.policy.as_ref().is_some_and(|policy| policy.interval_seconds == 0) {
-            return Err(SettingsFault::Range("policy.interval-seconds"));
-        }
-        if self.updates.as_ref().is_some_and(|updates| updates.interval_seconds == 0) {
-            return Err(SettingsFault::Range("updates.interval-seconds"));
+        let drops = [
+            (&self.policy, "policy.interval-seconds"),
+            (&self.updates, "updates.interval-seconds"),
+            (&self.orders, "orders.interval-seconds"),
+        ];
+        for (drop, name) in drops {
+            if drop.as_ref().is_some_and(|drop| drop.interval_seconds == 0) {
+                return Err(SettingsFault::Range(name));
+            }
         }
         if self.retry.first_ms == 0 || self.retry.longest_ms < self.retry.first_ms {
             return Err(SettingsFault::Range("retry"));
@@ -290,6 +297,7 @@ mod tests {
         let mut switched_on = parse(&text).unwrap();
         assert_eq!(switched_on.policy.take().unwrap().interval_seconds, five_minutes());
         assert_eq!(switched_on.updates.take().unwrap().interval_seconds, five_minutes());
+        assert_eq!(switched_on.orders.take().unwrap().interval_seconds, five_minutes());
         assert_eq!(format!("{plain:?}"), format!("{switched_on:?}"));
     }
 

@@ -1,87 +1,38 @@
-//! Brings signed system updates from the hub to the updater's drop. It carries them: whether one counts is the updater's to say. The
-//! archive is downloaded into a room of the house, and goes on where it ended: after a lost connection, a restart, a power cut.
+//! What is more to a system update than to other parcels (carrier.rs): its archive. It is downloaded into a room of the house, and goes on where it ended: after a lost connection, a restart, a power cut.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
-    sync::Arc,
-    time::Duration,
 };
 
 use gift_spool::{Depositor, SpoolError};
 use gift_wire::{SignedUpdate, Update};
 use sha2::{Digest as _, Sha256};
-use tokio::{task, time};
+use tokio::task;
 
 use crate::{
+    carrier::{Carrier, Trouble},
     durable,
-    enroller::HubInUse,
-    error::{AttemptError, UplinkError},
+    error::UplinkError,
     events,
     hub::Hub,
-    settings::{Settings, SignedDrop},
 };
 
-/// File in the house: the entity tag of the update that was handed over last.
-const TAG: &str = "update.tag";
 /// Room in the house: the archive that is on its way, by its digest.
-const ROOM: &str = "update";
+pub(crate) const ROOM: &str = "update";
 /// So many archives must fit on the disk: ours, the drop's, the updater's copy and the parts of it.
 const COPIES: u64 = 4;
 /// Downloaded bytes that a power cut may lose.
 const SYNC_EVERY: u64 = 8 << 20;
 
-/// The carrier of updates.
-#[derive(Debug)]
-pub(crate) struct UpdateCarrier {
-    hub: HubInUse,
-    drop: Arc<Depositor>,
-    house: PathBuf,
-    interval: Duration,
-}
-
-impl UpdateCarrier {
-    /// Opens the drop; `None` where the settings name none.
+impl Carrier {
+    /// Fetches the archive of the update in `json`, and hands both over.
     ///
     /// # Errors
-    /// A directory that cannot be used.
-    pub(crate) fn open(settings: &Settings, hub: HubInUse) -> Result<Option<Self>, UplinkError> {
-        let Some(SignedDrop { staging, inbox, interval_seconds }) = &settings.updates else { return Ok(None) };
-        durable::make_private_directory(&settings.house.join(ROOM))
-            .map_err(UplinkError::store("cannot make the room for updates"))?;
-        let drop = Arc::new(Depositor::open(staging, inbox)?);
-        let interval = Duration::from_secs(*interval_seconds);
-        Ok(Some(Self { hub, drop, house: settings.house.clone(), interval }))
-    }
-
-    /// Asks the hub again and again.
-    ///
-    /// # Errors
-    /// The drop or the house failed.
-    pub(crate) async fn run(mut self) -> Result<(), UplinkError> {
-        loop {
-            let hub = self.hub.borrow_and_update().clone();
-            if let Some(hub) = hub {
-                match self.round(&hub).await {
-                    Ok(()) => {}
-                    Err(Trouble::Store(error)) if error.is_full() => events::disk_full(),
-                    Err(Trouble::Store(error)) => return Err(error),
-                    // What goes wrong with the hub shows in what uplink is for; the next turn goes on.
-                    Err(Trouble::Hub) => {}
-                }
-            }
-            tokio::select! {
-                changed = self.hub.changed() => changed.map_err(|_| UplinkError::Ended("the enrolment"))?,
-                () = time::sleep(self.interval) => {}
-            }
-        }
-    }
-
-    async fn round(&self, hub: &Hub) -> Result<(), Trouble> {
-        let tag = fs::read_to_string(self.house.join(TAG)).ok();
-        let Some((tag, json)) = hub.update(tag.as_deref()).await? else { return Ok(()) };
+    /// What ended it.
+    pub(crate) async fn bring_update(&self, hub: &Hub, tag: String, json: Vec<u8>) -> Result<(), Trouble> {
         // What is no update, or too long for one, is not asked for; neither signature nor serial is looked at here.
         let signed = SignedUpdate::from_json(&json).ok();
         let Some(update) = signed.and_then(|signed| Update::parse(&signed.update).ok()) else { return Ok(()) };
@@ -94,20 +45,9 @@ impl UpdateCarrier {
             return Ok(());
         }
         let archive = self.download(hub, &update, file).await?;
-        let (drop, house, length) = (self.drop.clone(), self.house.clone(), update.archive_bytes());
-        let handed = task::spawn_blocking(move || {
-            hand_over(&drop, &json, &archive).and_then(|()| {
-                // After the update: a crash in between hands it over twice, and the updater passes over the second.
-                durable::replace(&house, TAG, tag.as_bytes()).map_err(SpoolError::Store)?;
-                durable::remove(&archive).map_err(SpoolError::Store)
-            })
-        });
-        handed
-            .await
-            .unwrap_or_else(|_| Err(SpoolError::Store(io::ErrorKind::Other.into())))
-            .map_err(UplinkError::from)?;
-        events::update_handed_over(length);
-        Ok(())
+        let (whole, length) = (archive.clone(), usize::try_from(update.archive_bytes()).unwrap_or(usize::MAX));
+        self.hand_over(tag, length, move |drop| deposit(drop, &json, &whole)).await?;
+        Ok(durable::remove(&archive).map_err(cannot_keep)?)
     }
 
     /// The whole archive, of the right digest.
@@ -155,27 +95,6 @@ fn cannot_keep(error: io::Error) -> UplinkError {
     UplinkError::store("cannot keep an update")(error)
 }
 
-/// What ended a round.
-#[derive(Debug)]
-enum Trouble {
-    /// The hub, or the way to it.
-    Hub,
-    /// The disk.
-    Store(UplinkError),
-}
-
-impl From<AttemptError> for Trouble {
-    fn from(_: AttemptError) -> Self {
-        Self::Hub
-    }
-}
-
-impl From<UplinkError> for Trouble {
-    fn from(error: UplinkError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// Opens the archive at `path` to be written on, and removes what else is in `room`.
 fn tidy(room: &std::path::Path, path: &std::path::Path) -> io::Result<File> {
     for entry in fs::read_dir(room)? {
@@ -197,8 +116,7 @@ fn digest(path: &std::path::Path) -> io::Result<String> {
     }
 }
 
-fn hand_over(drop: &Depositor, json: &[u8], archive: &std::path::Path) -> Result<(), SpoolError> {
-    drop.post_late()?;
+fn deposit(drop: &Depositor, json: &[u8], archive: &std::path::Path) -> Result<(), SpoolError> {
     let mut staged = drop.stage(json)?;
     io::copy(&mut File::open(archive).map_err(SpoolError::Store)?, &mut staged)?;
     drop.post(drop.commit(staged)?)?;

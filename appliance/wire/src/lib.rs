@@ -9,6 +9,7 @@
 mod bundle;
 mod enrolment;
 mod manifest;
+mod order;
 mod report;
 mod update;
 
@@ -16,6 +17,7 @@ pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, SignedBundle};
 pub use enrolment::{EnrolRequest, EnrolResponse};
 pub use gift_status as status;
 pub use manifest::{Certificate, Linkage, Manifest, ManifestError, ObjectId, Receipt, ReleaseItem, Sha256Hex};
+pub use order::{MAX_ORDER_JSON_BYTES, ORDER_CONTEXT, Order, OrderError, OrderKind, SignedOrder};
 pub use report::HealthReport;
 pub use update::{
     ImageVersion, MAX_ARCHIVE_BYTES, MAX_UPDATE_JSON_BYTES, SignedUpdate, UPDATE_CONTEXT, Update, UpdateError,
@@ -42,6 +44,9 @@ pub const POLICY_PATH: &str = "/box/v1/policy";
 /// Path of the newest signed update; its entity tag changes with every update. Its archive is asked for by this path, `/` and the SHA-256 that
 /// the update names; `Range` (RFC 9110 §14.2) goes on where a download ended.
 pub const UPDATE_PATH: &str = "/box/v1/update";
+
+/// Path of the newest signed order for the box that asks; its entity tag changes with every order.
+pub const ORDER_PATH: &str = "/box/v1/order";
 
 /// Part header that carries the [`Manifest`] (base64url of its JSON, no padding).
 pub const MANIFEST_HEADER: &str = "gift-manifest";

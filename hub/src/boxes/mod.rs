@@ -1,10 +1,11 @@
 //! What boxes may ask: enrolment (with a one-time token), and with a good device certificate storing objects, reporting
-//! health, renewing, the newest signed policy, the newest signed system update and its archive.
+//! health, renewing, the newest signed policy, the newest signed system update and its archive, the newest signed order for this box.
 
 pub mod enrol;
 mod etag;
 pub mod health;
 pub mod multipart;
+pub mod order;
 pub mod policy;
 pub mod stow;
 pub mod update;
@@ -41,6 +42,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route(gift_wire::HEALTH_PATH, post(health::report).layer(DefaultBodyLimit::max(MAX_REPORT_BYTES)))
         .route(gift_wire::POLICY_PATH, get(policy::newest))
         .route(gift_wire::UPDATE_PATH, get(update::newest))
+        .route(gift_wire::ORDER_PATH, get(order::newest))
         .route(&format!("{}/{{sha256}}", gift_wire::UPDATE_PATH), get(update::archive))
         .route(gift_wire::STOW_PATH, post(stow::store).layer(DefaultBodyLimit::disable()))
         .fallback(|| async { Problem::not_found() })

@@ -57,6 +57,10 @@ pub enum Action {
     CanaryPassed,
     /// A box's canary was isolated.
     CanaryFailed,
+    /// A signed order to erase a box was put up for it.
+    OrderAdded,
+    /// That box fetched it.
+    OrderFetched,
 }
 
 impl Action {
@@ -80,6 +84,8 @@ impl Action {
             Self::UpdateAdded => "update-added",
             Self::CanaryPassed => "canary-passed",
             Self::CanaryFailed => "canary-failed",
+            Self::OrderAdded => "order-added",
+            Self::OrderFetched => "order-fetched",
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod canary;
 pub mod fleet;
 pub mod objects;
+pub mod order;
 pub mod policy;
 pub mod query;
 mod schema;

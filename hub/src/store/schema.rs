@@ -94,8 +94,15 @@ CREATE TABLE canaries(
   failed_ms INTEGER) STRICT;
 ";
 
+/// What version 5 added: signed orders for one box each; when that box first fetched it.
+const ORDERS: &str = r"
+CREATE TABLE orders(
+  box_id INTEGER NOT NULL REFERENCES boxes(id), number INTEGER NOT NULL, kind TEXT NOT NULL, added_ms INTEGER NOT NULL,
+  signed BLOB NOT NULL, fetched_ms INTEGER, PRIMARY KEY(box_id, number)) STRICT;
+";
+
 /// What each version added to the one before. `user_version` counts the steps that a database has.
-const STEPS: [&str; 4] = [SCHEMA, POLICY, UPDATES, CANARIES];
+const STEPS: [&str; 5] = [SCHEMA, POLICY, UPDATES, CANARIES, ORDERS];
 
 /// Opens the database for writing, making or checking its schema.
 ///
@@ -161,9 +168,10 @@ mod tests {
                 let opened = open_writer(&path).unwrap();
                 let one = |what: &str| opened.query_row(&format!("SELECT {what}"), [], |row| row.get(0));
                 assert_eq!(one("count(*) FROM boxes"), Ok(1_i64));
-                assert_eq!((one("count(*) FROM policy"), one("count(*) FROM updates")), (Ok(0), Ok(0)));
-                assert_eq!(one("count(*) FROM canaries"), Ok(0));
-                assert_eq!(one("user_version FROM pragma_user_version"), Ok(4));
+                for added in ["policy", "updates", "canaries", "orders"] {
+                    assert_eq!(one(&format!("count(*) FROM {added}")), Ok(0));
+                }
+                assert_eq!(one("user_version FROM pragma_user_version"), Ok(5));
             }
         }
     }
@@ -172,12 +180,12 @@ mod tests {
     fn a_database_of_a_later_version_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("hub.sqlite");
-        for version in [5, -1] {
+        for version in [6, -1] {
             open_writer(&path).map(drop).unwrap();
             let other = Connection::open(&path).unwrap();
             other.pragma_update(None, "user_version", version).unwrap();
             assert!(open_writer(&path).is_err());
-            other.pragma_update(None, "user_version", 4).unwrap();
+            other.pragma_update(None, "user_version", 5).unwrap();
         }
     }
 }

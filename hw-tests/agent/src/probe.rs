@@ -43,6 +43,8 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "policy/staging",
             "update",
             "update/staging",
+            "orders",
+            "orders/staging",
             "run:status/uplink",
             "run:signer",
         ],
@@ -56,6 +58,7 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "run:status/health",
             "run:status/updater",
         ],
+        "button" => &["run:button"],
         _ => &[],
     }
 }
@@ -73,6 +76,9 @@ const HOUSES: &[&str] = &[
     "update/staging",
     "update/inbox",
     "updater",
+    "orders/staging",
+    "orders/inbox",
+    "orders/set-aside",
     "uplink",
     "signer",
     "run:status/receiver",
@@ -82,6 +88,8 @@ const HOUSES: &[&str] = &[
     "run:status/updater",
     "run:updater",
     "run:signer",
+    "run:eraser",
+    "run:button",
 ];
 
 fn tried(what: impl Into<String>, result: io::Result<()>) {

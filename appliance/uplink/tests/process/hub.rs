@@ -14,8 +14,8 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use gift_wire::{
-    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, HealthReport, MANIFEST_HEADER, Manifest, RECEIPT_HEADER,
-    Receipt, STOW_PATH, Sha256Hex, UPDATE_PATH, WIRE_VERSION, status::HoldReason,
+    ENROL_PATH, EnrolRequest, EnrolResponse, HEALTH_PATH, HealthReport, MANIFEST_HEADER, Manifest, ORDER_PATH,
+    POLICY_PATH, RECEIPT_HEADER, Receipt, STOW_PATH, Sha256Hex, UPDATE_PATH, WIRE_VERSION, status::HoldReason,
 };
 use http_body_util::{BodyExt as _, Full};
 use hyper::{Request, Response, StatusCode, Version, body::Incoming, service::service_fn};
@@ -132,6 +132,9 @@ pub(crate) struct State {
     pub(crate) revoked: bool,
     /// The signed update, and its archive.
     pub(crate) update: Option<(Vec<u8>, Vec<u8>)>,
+    /// The signed order for the box, and the signed policy bundle.
+    pub(crate) order: Option<Vec<u8>>,
+    pub(crate) policy: Option<Vec<u8>>,
     /// Bytes of an archive given at most in one answer.
     pub(crate) archive_piece: usize,
     /// Where answers with an archive began.
@@ -329,15 +332,22 @@ async fn answer(
 
 fn update(request: &Request<Incoming>, state: &mut State) -> Answer {
     let (path, piece) = (request.uri().path(), state.archive_piece);
-    let Some((json, archive)) = &state.update else { return status(404) };
     let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    let tag = format!("\"{}\"", hex::encode(Sha256::digest(json)));
-    if path == UPDATE_PATH {
+    let newest = match path {
+        UPDATE_PATH => Some(state.update.as_ref().map(|(json, _)| json)),
+        ORDER_PATH => Some(state.order.as_ref()),
+        POLICY_PATH => Some(state.policy.as_ref()),
+        _ => None,
+    };
+    if let Some(newest) = newest {
+        let Some(json) = newest else { return status(404) };
+        let tag = format!("\"{}\"", hex::encode(Sha256::digest(json)));
         if header("if-none-match").as_ref() == Some(&tag) {
             return status(304);
         }
         return Response::builder().header("etag", tag).body(json.clone().into()).unwrap();
     }
+    let Some((_, archive)) = &state.update else { return status(404) };
     if !path.starts_with(UPDATE_PATH) {
         return status(404);
     }

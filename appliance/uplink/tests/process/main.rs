@@ -9,6 +9,7 @@ mod enrolment;
 mod faults;
 mod hub;
 mod network;
+mod order;
 mod path;
 mod plain;
 mod rig;

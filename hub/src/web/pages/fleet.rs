@@ -1,7 +1,7 @@
 //! `/`: every box's state. The verdict is the box's own (design: "One verdict"); the hub adds what only it can know: silence,
 //! revocation, clones, isolated objects.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{extract::State, response::Response};
 use gift_wire::{
@@ -15,10 +15,15 @@ use crate::{
     hub::Hub,
     store::{
         fleet::{self, BoxRow},
-        now_ms, update,
+        now_ms,
+        order::{self, OrderRow},
+        update,
     },
     web::auth::{Denied, Person},
 };
+
+/// A box that has an order has carried it out by then.
+const CARRIED_OUT_MS: i64 = 300_000;
 
 /// A box's state, in the order of urgency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,14 +122,33 @@ fn objects(count: u64) -> String {
 
 /// `GET /`
 pub(super) async fn page(State(hub): State<Arc<Hub>>, person: Person) -> Result<Response, Denied> {
-    let (rows, isolated, offered) =
-        hub.store.read(|c| Ok((fleet::list(c)?, fleet::isolated_by_violation(c)?, update::newest_serial(c)?))).await?;
+    let found = |c: &_| {
+        Ok(Found {
+            rows: fleet::list(c)?,
+            isolated: fleet::isolated_by_violation(c)?,
+            offered: update::newest_serial(c)?,
+            orders: order::list(c)?,
+        })
+    };
+    let found = hub.store.read(found).await?;
     let offline_after = i64::try_from(hub.settings.fleet.offline_after_seconds).unwrap_or(i64::MAX / 1000) * 1000;
-    Ok(super::page("Fleet", Some(&person), "/", &content(&rows, &isolated, offered, now_ms(), offline_after)))
+    Ok(super::page("Fleet", Some(&person), "/", &content(&found, now_ms(), offline_after)))
 }
 
-/// `offered` is the serial of the newest system update that is up.
-fn content(rows: &[BoxRow], isolated: &[(String, u64)], offered: Option<u64>, now: i64, offline_after: i64) -> Markup {
+/// What the page shows.
+#[derive(Debug, Default)]
+struct Found {
+    rows: Vec<BoxRow>,
+    /// Isolated objects by what they violated.
+    isolated: Vec<(String, u64)>,
+    /// Serial of the newest system update that is up.
+    offered: Option<u64>,
+    /// The newest order of each box that has one.
+    orders: BTreeMap<String, OrderRow>,
+}
+
+fn content(found: &Found, now: i64, offline_after: i64) -> Markup {
+    let Found { rows, isolated, offered, orders } = found;
     let states: Vec<BoxState> = rows.iter().map(|row| state(row, now, offline_after)).collect();
     html! {
         p.asof { "As of " time datetime=(words::machine(now)) { (words::absolute(now)) } ". Reload to refresh." }
@@ -140,7 +164,7 @@ fn content(rows: &[BoxRow], isolated: &[(String, u64)], offered: Option<u64>, no
             ul.fleet {
                 @for wanted in BoxState::ALL {
                     @for (row, _) in rows.iter().zip(&states).filter(|(_, s)| **s == wanted) {
-                        li { (card(row, wanted, offered, now)) }
+                        li { (card(row, wanted, *offered, orders.get(&row.name), now)) }
                     }
                 }
             }
@@ -159,7 +183,7 @@ fn badge(state: BoxState) -> Markup {
     html! { span class={ "state " (state.class()) } { span aria-hidden="true" { (state.shape()) } " " (state.word()) } }
 }
 
-fn card(row: &BoxRow, state: BoxState, offered: Option<u64>, now: i64) -> Markup {
+fn card(row: &BoxRow, state: BoxState, offered: Option<u64>, order: Option<&OrderRow>, now: i64) -> Markup {
     let causes = causes(row);
     html! {
         article aria-labelledby={ "box-" (row.name) } {
@@ -185,6 +209,7 @@ fn card(row: &BoxRow, state: BoxState, offered: Option<u64>, now: i64) -> Markup
                     (details(report))
                     (update_row(report.update.unwrap_or_default(), offered.filter(|_| state != BoxState::Revoked), now))
                 }
+                @if let Some(order) = order { (order_row(order, row.last_seen_ms, now)) }
                 @if let Some(end) = row.certificate_not_after_ms {
                     dt { "Certificate until" }
                     dd { time datetime=(words::machine(end)) { (words::absolute(end)) } }
@@ -243,6 +268,26 @@ fn details(report: &HealthReport) -> Markup {
     }
 }
 
+/// What is seen of an order: a box that carried it out is not heard of again until it is enrolled anew.
+fn order_row(order: &OrderRow, last_seen: Option<i64>, now: i64) -> Markup {
+    let said = match order.fetched_ms {
+        None => "ordered, the box has not fetched it yet",
+        Some(_) if order.enrolled_since => "the box has enrolled anew since",
+        Some(at) if last_seen.is_some_and(|seen| seen > at.saturating_add(CARRIED_OUT_MS)) => {
+            "fetched, but the box still reports: it did not take the order"
+        }
+        Some(at) if now > at.saturating_add(CARRIED_OUT_MS) => "fetched, and not heard of since: erased",
+        Some(_) => "fetched, being carried out",
+    };
+    html! {
+        dt { "Order" }
+        dd { ul {
+            li { (words::order(order.kind)) " " (order.number) ": " (said) }
+            li { (moment(Some(order.fetched_ms.unwrap_or(order.added_ms)), now)) }
+        } }
+    }
+}
+
 /// What became of the newest system update, what was refused, and what the box has not taken yet.
 fn update_row(update: UpdaterStatus, offered: Option<u64>, now: i64) -> Markup {
     let state = words::update(update.state);
@@ -269,6 +314,8 @@ mod tests {
         AttentionLed, Cause, DeidStatus, DiskState, HoldReason, Leds, PowerLed, ScannerLed, UpdateRefusal, UpdateState,
         UplinkLed, UplinkStatus, Verdict,
     };
+
+    use gift_wire::OrderKind;
 
     use super::*;
 
@@ -318,6 +365,10 @@ mod tests {
         }
     }
 
+    fn shown(found: Found, now: i64) -> String {
+        content(&found, now, 180_000).into_string()
+    }
+
     #[test]
     fn the_state_is_what_the_box_says_and_what_only_the_hub_knows() {
         let at = |row: &BoxRow, now| state(row, now, 180_000);
@@ -345,7 +396,10 @@ mod tests {
             report.verdict.word = VerdictWord::Attention;
             report.verdict.causes = vec![Cause::ObjectsHeld];
         }
-        let text = content(&[hostile], &[("<b>forbidden".to_owned(), 2)], None, 1_060_000, 180_000).into_string();
+        let text = {
+            let isolated = vec![("<b>forbidden".to_owned(), 2)];
+            shown(Found { rows: vec![hostile], isolated, ..Found::default() }, 1_060_000)
+        };
         assert!(!text.contains("<script") && !text.contains("<b>"), "{text}");
         for expected in [
             "Needs attention",
@@ -385,7 +439,7 @@ mod tests {
             if let Some(report) = &mut row.report {
                 report.update = update;
             }
-            content(&[row], &[], offered, 1_060_000, 180_000).into_string()
+            shown(Found { rows: vec![row], offered, ..Found::default() }, 1_060_000)
         };
         let with = |state, refusal| Some(UpdaterStatus { serial: 7, state, refusal, changed_ms: 1_000_000 });
         for (state, words) in [
@@ -418,6 +472,29 @@ mod tests {
         assert!(!text(None, None).contains("Update"));
         assert!(!text(Some(UpdaterStatus::default()), None).contains("Update"));
         let revoked = BoxRow { revoked_ms: Some(1), ..row() };
-        assert!(!content(&[revoked], &[], Some(8), 1_060_000, 180_000).into_string().contains("is offered"));
+        let found = Found { rows: vec![revoked], offered: Some(8), ..Found::default() };
+        assert!(!shown(found, 1_060_000).contains("is offered"));
+    }
+
+    #[test]
+    fn what_became_of_an_order_follows_from_what_is_seen_of_the_box() {
+        let fetched = 1_000_000;
+        let text = |fetched_ms, enrolled_since, last_seen, now| {
+            let kind = OrderKind::Decommission;
+            let order = OrderRow { number: 3, kind, added_ms: 900_000, fetched_ms, enrolled_since };
+            let rows = vec![BoxRow { last_seen_ms: Some(last_seen), ..row() }];
+            shown(Found { rows, orders: [("ward-1".to_owned(), order)].into(), ..Found::default() }, now)
+        };
+        let late = fetched + CARRIED_OUT_MS + 1;
+        for (found, words) in [
+            (text(None, false, late, late), "decommission 3: ordered, the box has not fetched it yet"),
+            (text(Some(fetched), false, fetched + 1, fetched + 2), "decommission 3: fetched, being carried out"),
+            (text(Some(fetched), false, fetched + 1, late), "decommission 3: fetched, and not heard of since: erased"),
+            (text(Some(fetched), false, late, late), "decommission 3: fetched, but the box still reports"),
+            (text(Some(fetched), true, late, late), "decommission 3: the box has enrolled anew since"),
+        ] {
+            assert!(found.contains(words), "{words} is not in {found}");
+        }
+        assert!(!shown(Found { rows: vec![row()], ..Found::default() }, late).contains("Order"));
     }
 }

@@ -1,7 +1,10 @@
 //! Enumerations, times and sizes in words.
 
 use chrono::{DateTime, Utc};
-use gift_wire::status::{Cause, HoldReason, UpdateRefusal, UpdateState};
+use gift_wire::{
+    OrderKind,
+    status::{Cause, HoldReason, UpdateRefusal, UpdateState},
+};
 
 /// A verdict's cause for a reader.
 pub(super) const fn cause(cause: Cause) -> &'static str {
@@ -50,6 +53,14 @@ pub(super) const fn refusal(refusal: UpdateRefusal) -> &'static str {
         UpdateRefusal::Expired => "its last day has passed",
         UpdateRefusal::Content => "its archive is not the one that was signed",
         UpdateRefusal::Room => "there is no room for it",
+    }
+}
+
+/// What an order says, for a reader.
+pub(super) const fn order(kind: OrderKind) -> &'static str {
+    match kind {
+        OrderKind::FactoryReset => "factory reset",
+        OrderKind::Decommission => "decommission",
     }
 }
 

@@ -1,0 +1,17 @@
+//! What the button's watch says in the log: closed words.
+
+use tracing::{info, warn};
+
+use crate::hold::Asked;
+
+pub(crate) fn gone() {
+    warn!("a device with the button is gone");
+}
+
+pub(crate) fn pressed() {
+    info!("the button is pressed");
+}
+
+pub(crate) fn asked(what: Asked) {
+    warn!("the button was held: {}", what.name());
+}

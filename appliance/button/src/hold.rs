@@ -1,0 +1,165 @@
+//! How long the button is held: key events and ticks in, what is asked for out. Time is an argument, twice: as the kernel stamped the event
+//! (a clock that may be set), and as it was read (late, when this process had to wait). A hold counts only when it was long by both.
+
+use std::time::{Duration, Instant};
+
+/// What the button asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Let go after the first time.
+    FactoryReset,
+    /// Held until the second.
+    Decommission,
+}
+
+impl Asked {
+    /// What is written into the request; gift-eraser reads it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::FactoryReset => "factory-reset",
+            Self::Decommission => "decommission",
+        }
+    }
+}
+
+/// How long the button must be held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// Then letting go asks for a factory reset.
+    pub(crate) reset: Duration,
+    /// Then the box is decommissioned; `None`: the button cannot do that.
+    pub(crate) decommission: Option<Duration>,
+}
+
+/// The button of one device. Only a press that was seen counts: one that is stuck since before is none.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    times: Times,
+    since: Option<(Duration, Instant)>,
+}
+
+impl Hold {
+    pub(crate) fn new(times: Times) -> Self {
+        Self { times, since: None }
+    }
+
+    /// A key event of the button, stamped `at` and read `now`: `value` is 0 (let go), 1 (pressed), 2 (repeated; says nothing).
+    pub(crate) fn event(&mut self, value: i32, at: Duration, now: Instant) -> Option<Asked> {
+        match value {
+            0 => {
+                let (pressed_at, since) = self.since.take()?;
+                let held = at.saturating_sub(pressed_at).min(now.saturating_duration_since(since));
+                (held >= self.times.reset).then_some(Asked::FactoryReset)
+            }
+            // A second press without letting go: that was lost, and with it how long it was held.
+            1 => {
+                self.since = Some((at, now));
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Time passes, and every event that came before was given.
+    pub(crate) fn tick(&mut self, now: Instant) -> Option<Asked> {
+        let ((_, since), enough) = (self.since?, self.times.decommission?);
+        (now.saturating_duration_since(since) >= enough).then(|| {
+            self.since = None;
+            Asked::Decommission
+        })
+    }
+
+    /// It is not known any more whether it is held: it is not.
+    pub(crate) fn lost(&mut self) {
+        self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TIMES: Times = Times { reset: Duration::from_secs(10), decommission: Some(Duration::from_secs(30)) };
+
+    /// Plays `(at ms, value)`, with a tick each 100 ms; what was asked for, and when.
+    fn play_with(times: Times, events: &[(u64, i32)], end: u64) -> Vec<(u64, Asked)> {
+        let (mut hold, start) = (Hold::new(times), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let (mut asked, mut next) = (Vec::new(), events.iter().peekable());
+        for ms in (0..=end).step_by(100) {
+            while let Some((when, value)) = next.next_if(|(when, _)| *when <= ms) {
+                asked.extend(hold.event(*value, Duration::from_millis(*when), at(*when)).map(|what| (*when, what)));
+            }
+            asked.extend(hold.tick(at(ms)).map(|what| (ms, what)));
+        }
+        asked
+    }
+
+    fn play(events: &[(u64, i32)], end: u64) -> Vec<(u64, Asked)> {
+        play_with(TIMES, events, end)
+    }
+
+    #[test]
+    fn a_short_touch_does_nothing_and_letting_go_after_ten_seconds_resets() {
+        assert_eq!(play(&[(1_000, 1), (1_200, 0)], 60_000), []);
+        assert_eq!(play(&[(1_000, 1), (10_999, 0)], 60_000), []);
+        assert_eq!(play(&[(1_000, 1), (11_000, 0)], 60_000), [(11_000, Asked::FactoryReset)]);
+        assert_eq!(play(&[(1_000, 1), (13_000, 0)], 60_000), [(13_000, Asked::FactoryReset)]);
+        // Time held does not add up.
+        assert_eq!(play(&[(0, 1), (6_000, 0), (6_100, 1), (12_100, 0), (12_200, 1), (21_000, 0)], 60_000), []);
+    }
+
+    #[test]
+    fn held_on_it_decommissions_once_and_only_where_that_is_set() {
+        assert_eq!(play(&[(1_000, 1)], 90_000), [(31_000, Asked::Decommission)]);
+        assert_eq!(play(&[(1_000, 1), (40_000, 0)], 90_000), [(31_000, Asked::Decommission)]);
+        let never = Times { decommission: None, ..TIMES };
+        assert_eq!(play_with(never, &[(0, 1), (80_000, 0)], 90_000), [(80_000, Asked::FactoryReset)]);
+    }
+
+    #[test]
+    fn repeats_say_nothing_and_a_button_that_was_stuck_before_is_not_pressed() {
+        let repeats = |from: u64, to: u64| (from..to).step_by(30).map(|ms| (ms, 2));
+        assert_eq!(play(&repeats(0, 60_000).collect::<Vec<_>>(), 60_000), []);
+        let mut stuck: Vec<_> = repeats(0, 20_000).collect();
+        stuck.push((20_000, 0));
+        assert_eq!(play(&stuck, 60_000), []);
+        let mut held = vec![(0, 1)];
+        held.extend(repeats(250, 12_000));
+        held.push((12_000, 0));
+        assert_eq!(play(&held, 60_000), [(12_000, Asked::FactoryReset)]);
+    }
+
+    #[test]
+    fn what_is_not_known_any_more_does_not_count() {
+        let (mut hold, start) = (Hold::new(TIMES), Instant::now());
+        let (stamp, minute) = (Duration::from_secs(1_000), Duration::from_secs(60));
+        hold.event(1, stamp, start);
+        hold.lost();
+        assert_eq!((hold.tick(start + minute), hold.event(0, stamp + minute, start + minute)), (None, None));
+        // A touch, read late; and one while the clock is set.
+        for (at, now) in [(Duration::from_millis(100), minute), (minute, Duration::from_millis(100))] {
+            hold.event(1, stamp, start);
+            assert_eq!(hold.event(0, stamp + at, start + now), None);
+        }
+        hold.event(1, stamp, start);
+        assert_eq!(hold.event(0, stamp + minute, start + minute), Some(Asked::FactoryReset));
+        // Letting go was lost: the second press begins anew.
+        assert_eq!(play(&[(0, 1), (9_000, 1), (12_000, 0)], 60_000), []);
+    }
+
+    proptest! {
+        /// Whatever comes, nothing is asked for without a press that was held for the first time at least.
+        #[test]
+        fn no_sequence_of_short_touches_asks_for_anything(touches in proptest::collection::vec((1_u64..9_999, 1_u64..5_000, 0_i32..5), 0..20)) {
+            let (mut events, mut now) = (Vec::new(), 0);
+            for (held, pause, value) in touches {
+                events.extend([(now, 1), (now + held / 2, if value == 1 { 2 } else { value }), (now + held, 0)]);
+                now += held + pause;
+            }
+            prop_assert_eq!(play(&events, now + 60_000), []);
+        }
+    }
+}
