@@ -135,7 +135,7 @@ fn directories(unit: &str) {
             (unit, *house),
             ("receiver", "intake/inbox")
                 | ("deid" | "health", "release/outbox")
-                | ("uplink", "policy/inbox" | "update/inbox")
+                | ("uplink", "policy/inbox" | "update/inbox" | "orders/inbox")
         );
         if !posts {
             tried(format!("write into {path}"), File::create(Path::new(&path).join("probe")).map(drop));
