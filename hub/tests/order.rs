@@ -58,8 +58,9 @@ async fn an_order_is_given_to_its_box_alone_and_noted() {
     assert_eq!(asked(&ward, None).await.status(), StatusCode::OK);
     assert_eq!(trail(&hub, "order-added"), ["command ward-1 decommission 3"]);
     assert_eq!(trail(&hub, "order-fetched"), ["box:ward-1 ward-1 decommission 3"], "once");
-    let setup = log_in(&hub, &hub.client(), "ada", PASSWORD).await;
-    let page = get(&hub, "/", &cookie(&setup)).await.text().await.unwrap();
+    hub.add_user("ada", "researcher");
+    let session = log_in(&hub, &hub.client(), "ada", PASSWORD).await;
+    let page = get(&hub, "/", &cookie(&session)).await.text().await.unwrap();
     assert!(page.contains("decommission 3: fetched, being carried out"), "{page}");
     // A newer one is another; the other box has its own numbers.
     assert!(add(&hub, &signed(&order("WARD-1", 4))).0 && add(&hub, &signed(&order("WARD-2", 1))).0);
