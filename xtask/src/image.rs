@@ -237,7 +237,9 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-eraser", "gift-button", "gift-bench"] {
+    for program in
+        ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-eraser", "gift-button", "gift-bench"]
+    {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     // The box's, the next version, which the running box is updated to, and for the campaign what is shipped (but for its programs,
@@ -247,7 +249,18 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     let wanted = if which.is_empty() { images.len() } else { 2 };
     for (image_version, bench) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
         let (image_version, binaries) = (image_version.to_owned(), Some(binaries.clone()));
-        image(root, &Options { image_version, binaries, trust: None, trust_updates: None, trust_orders: None, bench, twice: false })?;
+        image(
+            root,
+            &Options {
+                image_version,
+                binaries,
+                trust: None,
+                trust_updates: None,
+                trust_orders: None,
+                bench,
+                twice: false,
+            },
+        )?;
     }
     run(Command::new(python)
         .current_dir(root.join("hw-tests"))

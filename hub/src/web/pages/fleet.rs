@@ -418,7 +418,7 @@ mod tests {
     fn a_canary_that_failed_is_told_until_another_passes() {
         let page = |passed, failed| {
             let row = BoxRow { canary_passed_ms: passed, canary_failed_ms: failed, ..row() };
-            content(&[row], &[], None, 1_060_000, 180_000).into_string()
+            shown(Found { rows: vec![row], ..Found::default() }, 1_060_000)
         };
         assert!(!page(None, None).contains("Canary"));
         let passed = page(Some(1_000_000), Some(900_000));
