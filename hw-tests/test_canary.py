@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from bench.leds import LedWatch
 from test_leds import ATTENTION, POWER, shows
 
@@ -15,6 +16,7 @@ def canary(hub) -> str:
     return found.group(1) if found else "nothing"
 
 
+@pytest.mark.campaign
 def test_ready_is_what_the_canary_proves(box, hub, factory):
     factory.personalise_again(box, 4, canary=AGE)
     served = len(hub.instances())

@@ -80,6 +80,7 @@ def assert_new(box, before: bytes) -> None:
     assert left_over(before[0x8000:].ljust(KEYS, b"\0"), after[0x8000:].ljust(KEYS, b"\0")) == 0
 
 
+@pytest.mark.campaign
 def test_an_order_resets_the_box_and_only_once(box, hub, factory, scanner, order):
     before = keys_of(box)
     box.power_on()
@@ -107,6 +108,7 @@ def test_an_order_resets_the_box_and_only_once(box, hub, factory, scanner, order
     assert f"factory reset {number}: the box has enrolled anew since" in page, re.findall(r"factory reset[^<]*", page)
 
 
+@pytest.mark.campaign
 def test_what_is_not_for_this_box_or_of_another_key_does_nothing(box, hub, scanner, order):
     # Signed for today, and tomorrow has come.
     box.clock = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(time.time() + 2 * 86400))

@@ -1,5 +1,6 @@
 """What the factory and the research engineer do to a box before it is shipped."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Factory:
         name is looked up, or left to `proxy` (host:port) to look up. `canary` is the longest age of the last canary, seconds."""
         self.given = (public_key, token, hub_roots)
         texts = self.home / f"provisioning-{number}"
+        # Two tests may give the same number to two copies of a box.
+        shutil.rmtree(texts, ignore_errors=True)
         texts.mkdir()
         wrapped = texts / "site-key.age"
         self.keys("wrap", str(self.site_key), "--to", public_key, "--out", str(wrapped))
@@ -83,6 +86,7 @@ class Factory:
             uplink = uplink.replace(inbox, f"{inbox}\ninterval-seconds = 5")
         (texts / "uplink.toml").write_text(uplink)
         out = self.home / f"provisioning-{number}.json"
+        out.unlink(missing_ok=True)
         self.keys("provisioning", str(texts), "--serial", SERIAL, "--number", str(number), "--key", str(self.signer),
                   "--out", str(out))  # fmt: skip
         machine.write_partition("gift-provision", out.read_bytes())
