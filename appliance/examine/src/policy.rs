@@ -13,6 +13,8 @@ const BASE: &str = "archive";
 pub(crate) const PROFILE: &str = "archive-1";
 /// Templates of the synthetic scanners; no real image may match them.
 const DEMO: &str = "demo/";
+/// The box's own synthetic patient, which is nobody's image here.
+const CANARY: &str = "canary";
 /// What stands in `templates/` besides templates.
 pub(crate) const LISTS: [&str; 2] = ["never-burnt-in", "vocabulary"];
 
@@ -40,7 +42,7 @@ pub(crate) fn texts(root: &Path, own_templates: Option<&Path>, options: &[Name])
             texts.templates.retain(|name, _| LISTS.contains(&name.as_str()));
             texts.templates.insert(path.display().to_string(), templates::read(path, &storage_sop_classes(root)?)?);
         }
-        None => texts.templates.retain(|name, _| !name.starts_with(DEMO)),
+        None => texts.templates.retain(|name, _| !name.starts_with(DEMO) && name != CANARY),
     }
     Ok(texts)
 }
