@@ -1,3 +1,5 @@
+//! Attacks on the check of canaries: each planted value, print that is left, a pattern that was changed.
+
 use std::io::Write as _;
 
 use super::*;
