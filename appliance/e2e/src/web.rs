@@ -1,9 +1,13 @@
 //! The researcher's side of a rig: the hub's DICOMweb and pages over HTTPS, with name and password.
 
-use std::path::Path;
+use std::{cell::OnceCell, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use reqwest::{Certificate, Client, StatusCode, header::ACCEPT};
+use reqwest::{
+    Certificate, Client, StatusCode, Url,
+    header::{ACCEPT, CONTENT_TYPE, COOKIE, ORIGIN, SET_COOKIE},
+    redirect::Policy,
+};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -16,6 +20,8 @@ pub struct Web {
     client: Client,
     base: String,
     login: (String, String),
+    /// The session's cookie, from the first page on.
+    session: OnceCell<String>,
 }
 
 impl Web {
@@ -32,9 +38,14 @@ impl Web {
     /// # Errors
     /// As for [`Web::new`].
     pub fn with_login(rig: &Rig, login: (String, String)) -> Result<Self> {
-        let client = Client::builder().no_proxy().tls_backend_preconfigured(tls(&rig.hub_roots())?).build()?;
+        // A page that sends to the login form is not a page that was shown.
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(Policy::none())
+            .tls_backend_preconfigured(tls(&rig.hub_roots())?)
+            .build()?;
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { runtime, client, base: format!("https://{}", rig.web), login })
+        Ok(Self { runtime, client, base: format!("https://{}", rig.web), login, session: OnceCell::new() })
     }
 
     /// Status and body of a GET.
@@ -47,6 +58,44 @@ impl Web {
             let response = request.basic_auth(&self.login.0, Some(&self.login.1)).send().await?;
             let status = response.status();
             Ok((status, response.bytes().await?.to_vec()))
+        })
+    }
+
+    /// A page of the hub, as a person who has logged in by the form sees it.
+    ///
+    /// # Errors
+    /// No answer, the login is refused, or the page is not shown.
+    pub fn page(&self, path: &str) -> Result<String> {
+        let session = match self.session.get() {
+            Some(session) => session,
+            None => {
+                let session = self.log_in()?;
+                self.session.get_or_init(|| session)
+            }
+        };
+        self.runtime.block_on(async {
+            let request = self.client.get(format!("{}{path}", self.base)).header(COOKIE, session);
+            let response = request.send().await?;
+            let status = response.status();
+            anyhow::ensure!(status == StatusCode::OK, "{path}: {status}");
+            Ok(response.text().await?)
+        })
+    }
+
+    /// Logs in by the form; the cookie of the session.
+    fn log_in(&self) -> Result<String> {
+        let mut url = Url::parse(&self.base)?;
+        url.query_pairs_mut().append_pair("name", &self.login.0).append_pair("password", &self.login.1);
+        let form = url.query().unwrap_or_default().to_owned();
+        self.runtime.block_on(async {
+            let request = self.client.post(format!("{}/login", self.base)).header(ORIGIN, &self.base);
+            let response = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form).send().await?;
+            let status = response.status();
+            let cookie = response.headers().get(SET_COOKIE).and_then(|cookie| cookie.to_str().ok()?.split(';').next());
+            match cookie {
+                Some(cookie) if status == StatusCode::SEE_OTHER => Ok(cookie.to_owned()),
+                _ => bail!("login: {status}"),
+            }
         })
     }
 

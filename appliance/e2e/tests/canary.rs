@@ -6,6 +6,10 @@ mod common;
 use std::{fs, time::Duration};
 
 use common::Fixture;
+use dicom_core::{DataElement, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries::EXPLICIT_VR_LITTLE_ENDIAN;
 use gift_e2e::{
     raw::RawScu,
     rig::{Rig, Role, Signal},
@@ -24,13 +28,10 @@ fn held(rig: &Rig, reason: &str) -> u64 {
     rig.status(Role::Deid).and_then(|status| status["body"]["quarantine_objects"][reason].as_u64()).unwrap_or_default()
 }
 
-fn fleet_page(rig: &Rig) -> String {
-    String::from_utf8(Web::new(rig).unwrap().get("/", "text/html").unwrap().1).unwrap()
-}
-
 #[test]
 fn the_box_is_ready_while_canaries_come_through_and_no_longer() {
     let Fixture { rig, .. } = &Fixture::with(7, 0, |options| options.canary = Some(TIMES));
+    let web = Web::new(rig).unwrap();
     let wait = |what: &str, done: &dyn Fn(&Rig) -> bool| {
         rig.wait_until(what, PATIENCE, done)
             .unwrap_or_else(|error| panic!("{error:#}\n{}\n{}", power(rig), common::logs(rig)))
@@ -38,16 +39,22 @@ fn the_box_is_ready_while_canaries_come_through_and_no_longer() {
     assert!(!power(rig).contains("ready"), "nothing is proven yet: {}", power(rig));
     assert!(rig.send_canary().unwrap());
     wait("ready after the first canary", &|rig| power(rig) == "steady ready\n");
-    assert!(Web::new(rig).unwrap().query("/dicomweb/studies").unwrap().is_empty(), "a researcher sees it");
-    assert!(fleet_page(rig).contains("passed <time"));
+    assert!(web.query("/dicomweb/studies").unwrap().is_empty(), "a researcher sees it");
+    assert!(web.page("/").unwrap().contains("passed <time"));
     let scanner = fs::read_to_string(rig.root.join("leds/scanner")).unwrap();
     assert_eq!(scanner, "blip waiting\n", "it is no scanner");
 
     // A scanner that says it calls the canary's title is not the canary.
-    let class = "1.2.840.10008.5.1.4.1.1.6.1";
+    let (class, instance) = (uids::ULTRASOUND_IMAGE_STORAGE, "2.25.5");
+    let object = InMemDicomObject::from_element_iter([
+        DataElement::new(tags::SOP_CLASS_UID, VR::UI, class),
+        DataElement::new(tags::SOP_INSTANCE_UID, VR::UI, instance),
+    ]);
+    let mut data_set = Vec::new();
+    object.write_dataset_with_ts(&mut data_set, &EXPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
     let answered = rig.on_scanner_side(|| {
-        let mut raw = RawScu::open(rig.dicom_address(), "GIFT-CANARY", class, "1.2.840.10008.1.2.1")?;
-        raw.store("2.25.5", &[0_u8; 64][..], 64)
+        let mut raw = RawScu::open(rig.dicom_address(), "GIFT-CANARY", class, uids::EXPLICIT_VR_LITTLE_ENDIAN)?;
+        raw.store(instance, data_set.as_slice(), data_set.len() as u64)
     });
     assert_eq!(answered.unwrap(), 0);
     wait("the impostor to be held", &|rig| held(rig, "unrouted") == 1);
@@ -66,7 +73,7 @@ fn the_box_is_ready_while_canaries_come_through_and_no_longer() {
         held
     });
     wait("ready to lapse", &|rig| power(rig) == "blip unproven\n");
-    wait("the fleet page to say so", &|rig| fleet_page(rig).contains("no canary came through for too long"));
+    wait("the fleet page to say so", &|_| web.page("/").unwrap().contains("no canary came through for too long"));
 
     // With it, what was held goes on, and the box is ready again.
     fs::write(&template, text).unwrap();

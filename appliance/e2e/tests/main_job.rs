@@ -25,7 +25,7 @@ fn exactly_what_the_key_says_is_released_and_no_identifier_is_found_anywhere_els
     let subjects = common::subjects_on_hub(&fixture.rig);
     assert_eq!(subjects, fixture.set.key.released_patients().len());
 
-    fixture.rig.wait_until("a health report on the hub", Duration::from_secs(90), common::hub_has_report).unwrap();
+    common::wait_for_report(&fixture.rig);
     // Stopped first, so that everything buffered is on disk.
     for role in Role::ALL {
         fixture.rig.stop_role(role);

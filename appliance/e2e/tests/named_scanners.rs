@@ -10,7 +10,6 @@ use std::{
     fmt::Write as _,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
 };
 
 use common::{Fixture, PATIENCE};
@@ -86,7 +85,7 @@ fn a_patients_name_as_make_model_or_version_leaves_the_left_half_nowhere() {
     let sent = set.send(&fixture.rig, 4).unwrap();
     assert!(sent.iter().all(|s| s.acknowledged));
     outcome::settle(&fixture.rig, PATIENCE).unwrap();
-    fixture.rig.wait_until("a health report on the hub", Duration::from_secs(90), common::hub_has_report).unwrap();
+    common::wait_for_report(&fixture.rig);
     let on_hub: BTreeSet<String> =
         gift_e2e::web::Web::new(&fixture.rig).unwrap().instances().unwrap().into_iter().collect();
     // The templates that bear the names do match.

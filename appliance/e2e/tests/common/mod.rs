@@ -61,8 +61,10 @@ pub(crate) fn subjects_on_hub(rig: &Rig) -> usize {
     studies.iter().filter_map(|study| value(study, "00100020")).collect::<BTreeSet<_>>().len()
 }
 
-/// True once the fleet page shows a report of the box.
-pub(crate) fn hub_has_report(rig: &Rig) -> bool {
-    let page = Web::new(rig).and_then(|web| web.get("/", "text/html"));
-    page.is_ok_and(|(_, body)| !String::from_utf8_lossy(&body).contains("Never seen"))
+/// Waits until the fleet page shows a report of the box.
+pub(crate) fn wait_for_report(rig: &Rig) {
+    let web = Web::new(rig).unwrap();
+    // Only a report says how full the disk is.
+    let reported = |_: &Rig| web.page("/").unwrap().contains("<dt>Disk</dt>");
+    rig.wait_until("a health report on the hub", Duration::from_secs(90), reported).unwrap();
 }
