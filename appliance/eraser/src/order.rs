@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use chrono::Utc;
 use clap::Args;
 use gift_provision::Trust;
-use gift_spool::{Collector, ItemId, Limits, SpoolError};
+use gift_spool::{Collector, Limits, SpoolError};
 use gift_wire::{MAX_ORDER_JSON_BYTES, Order, SignedOrder};
 use nix::unistd::User;
 
@@ -86,7 +86,9 @@ fn round(options: &Options) -> Result<()> {
         |name: &str| fs::read_to_string(options.this_box.join(name)).with_context(|| format!("this box's {name}"));
     let this = ThisBox { serial: said("serial")?, identity: said("identity")? };
     let writer = User::from_name(&options.writer)?.with_context(|| format!("no account {}", options.writer))?;
-    clear_foreign(&options.inbox)?;
+    if gift_spool::clear_foreign(&options.inbox).context("orders' drop")? > 0 {
+        events::foreign();
+    }
     let limits = Limits { max_item_bytes: MAX_ORDER_JSON_BYTES as u64 + MARGIN_BYTES, ..Limits::default() };
     let drop = Collector::open(&options.inbox, &options.set_aside, &[writer.uid.as_raw()])?.with_limits(limits);
     for id in drop.scan()? {
@@ -107,22 +109,6 @@ fn round(options: &Options) -> Result<()> {
         }
         drop.finish(&id)?;
         drop.sync()?;
-    }
-    Ok(())
-}
-
-/// Removes what is no item from the drop, as far as that can be done: it would have us started for ever.
-fn clear_foreign(inbox: &std::path::Path) -> Result<()> {
-    for entry in fs::read_dir(inbox).context("orders' drop")? {
-        let entry = entry?;
-        let item = entry.file_name().to_str().and_then(ItemId::parse).is_some();
-        let directory = entry.file_type()?.is_dir();
-        if !item || directory {
-            let removed = if directory { fs::remove_dir(entry.path()) } else { fs::remove_file(entry.path()) };
-            if removed.is_err() {
-                events::foreign();
-            }
-        }
     }
     Ok(())
 }

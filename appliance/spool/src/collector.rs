@@ -282,3 +282,23 @@ impl<F: Fs> io::Write for Sink<'_, F> {
         Ok(())
     }
 }
+
+/// Removes what is no item from a drop, as far as that can be done; says how many entries stay. For a collector that is started by the
+/// drop's not being empty: what it does not take would have it started for ever.
+///
+/// # Errors
+/// The drop cannot be read.
+pub fn clear_foreign(inbox: &Path) -> io::Result<usize> {
+    let mut stay = 0;
+    for entry in std::fs::read_dir(inbox)? {
+        let entry = entry?;
+        let item = entry.file_name().to_str().and_then(ItemId::parse).is_some();
+        let directory = entry.file_type()?.is_dir();
+        if !item || directory {
+            let removed =
+                if directory { std::fs::remove_dir(entry.path()) } else { std::fs::remove_file(entry.path()) };
+            stay += usize::from(removed.is_err());
+        }
+    }
+    Ok(stay)
+}

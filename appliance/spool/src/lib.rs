@@ -65,7 +65,7 @@ mod sim;
 #[cfg(test)]
 mod tests;
 
-pub use collector::{Collector, Limits, Survey, Taken};
+pub use collector::{Collector, Limits, Survey, Taken, clear_foreign};
 pub use depositor::{Committed, Depositor};
 pub use error::SpoolError;
 pub use format::MAX_META_BYTES;

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
@@ -79,7 +79,9 @@ fn round(house: &House, options: &Options) -> Result<()> {
     let writer = User::from_name(&options.writer)?.with_context(|| format!("no account {}", options.writer))?;
     let aside = house.path("set-aside");
     fs::create_dir_all(&aside)?;
-    clear_foreign(&options.inbox)?;
+    if gift_spool::clear_foreign(&options.inbox).context("update drop")? > 0 {
+        events::foreign();
+    }
     let limits = Limits { max_item_bytes: MAX_ARCHIVE_BYTES + MARGIN_BYTES, ..Limits::default() };
     let drop = Collector::open(&options.inbox, &aside, &[writer.uid.as_raw()])?.with_limits(limits);
     let mut waits = false;
@@ -104,22 +106,6 @@ fn round(house: &House, options: &Options) -> Result<()> {
     // The power went while one was written, and it is not there any more, or does not count any more.
     if house.record().state == UpdateState::Installing && !waits {
         house.becomes(UpdateState::Failed)?;
-    }
-    Ok(())
-}
-
-/// Removes what is no item from the drop, as far as that can be done: it would have us started for ever.
-fn clear_foreign(inbox: &Path) -> Result<()> {
-    for entry in fs::read_dir(inbox).context("update drop")? {
-        let entry = entry?;
-        let item = entry.file_name().to_str().and_then(ItemId::parse).is_some();
-        let directory = entry.file_type()?.is_dir();
-        if !item || directory {
-            let removed = if directory { fs::remove_dir(entry.path()) } else { fs::remove_file(entry.path()) };
-            if removed.is_err() {
-                events::foreign();
-            }
-        }
     }
     Ok(())
 }

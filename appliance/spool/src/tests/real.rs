@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{Collector, Depositor, GroupCommit, ItemId, Limits, SpoolError};
+use crate::{Collector, Depositor, GroupCommit, ItemId, Limits, SpoolError, clear_foreign};
 
 struct Drop {
     root: tempfile::TempDir,
@@ -131,6 +131,15 @@ fn what_is_no_item_of_an_expected_writer_is_never_read() {
     let strict = drop_dir.reader().with_limits(Limits { max_item_bytes: 36, ..Limits::default() });
     assert!(matches!(strict.take_into(&good, &mut Vec::new()), Err(SpoolError::Damaged)));
     assert!(reader.take_into(&good, &mut Vec::new()).is_ok());
+
+    // What is no item goes, and nothing that it points to; what cannot be removed is counted.
+    let full = inbox.join(name(6).as_str());
+    fs::write(full.join("inside"), b"").unwrap();
+    assert_eq!(clear_foreign(&inbox).unwrap(), 1);
+    fs::remove_file(full.join("inside")).unwrap();
+    assert_eq!(clear_foreign(&inbox).unwrap(), 0);
+    assert_eq!(fs::read_dir(&inbox).unwrap().count(), 1, "the item");
+    assert!(secret.exists());
 }
 
 #[test]
