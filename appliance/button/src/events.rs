@@ -1,5 +1,7 @@
 //! What the button's watch says in the log: closed words.
 
+use std::time::Duration;
+
 use tracing::{info, warn};
 
 use crate::hold::Asked;
@@ -10,6 +12,10 @@ pub(crate) fn gone() {
 
 pub(crate) fn pressed() {
     info!("the button is pressed");
+}
+
+pub(crate) fn let_go(held: Duration) {
+    info!("the button is let go after {:.1} s", held.as_secs_f64());
 }
 
 pub(crate) fn asked(what: Asked) {

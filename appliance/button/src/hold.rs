@@ -47,9 +47,9 @@ impl Hold {
     pub(crate) fn event(&mut self, value: i32, at: Duration, now: Instant) -> Option<Asked> {
         match value {
             0 => {
-                let (pressed_at, since) = self.since.take()?;
-                let held = at.saturating_sub(pressed_at).min(now.saturating_duration_since(since));
-                (held >= self.times.reset).then_some(Asked::FactoryReset)
+                let held = self.held(at, now);
+                self.since = None;
+                (held? >= self.times.reset).then_some(Asked::FactoryReset)
             }
             // A second press without letting go: that was lost, and with it how long it was held.
             1 => {
@@ -58,6 +58,12 @@ impl Hold {
             }
             _ => None,
         }
+    }
+
+    /// For how long it is held now; `None`: it is not.
+    pub(crate) fn held(&self, at: Duration, now: Instant) -> Option<Duration> {
+        let (pressed_at, since) = self.since?;
+        Some(at.saturating_sub(pressed_at).min(now.saturating_duration_since(since)))
     }
 
     /// Time passes, and every event that came before was given.

@@ -49,10 +49,13 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
                 match event {
                     Event::Key(code, value, at) if code == settings.key => {
                         let hold = holds.entry(name.clone()).or_insert_with(|| Hold::new(settings.times()));
-                        if value == 1 {
-                            events::pressed();
+                        let now = Instant::now();
+                        match (value, hold.held(at, now)) {
+                            (0, Some(held)) => events::let_go(held),
+                            (1, _) => events::pressed(),
+                            _ => {}
                         }
-                        if let Some(asked) = hold.event(value, at, Instant::now()) {
+                        if let Some(asked) = hold.event(value, at, now) {
                             ask(&settings.request, asked)?;
                         }
                     }
