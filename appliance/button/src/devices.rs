@@ -8,7 +8,6 @@ use std::{
     io::{self, Read as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    time::Duration,
 };
 
 use nix::fcntl::OFlag;
@@ -26,8 +25,8 @@ const EV_KEY: u16 = 1;
 /// What of an event matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
-    /// The key of this code: 0 let go, 1 pressed, 2 repeated; stamped by the kernel.
-    Key(u16, i32, Duration),
+    /// The key of this code: 0 let go, 1 pressed, 2 repeated.
+    Key(u16, i32),
     /// Events were lost.
     Lost,
 }
@@ -88,16 +87,11 @@ impl Devices {
 }
 
 fn event(bytes: &[u8]) -> Option<Event> {
-    let long = |at: usize| Some(i64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let short = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let value = i32::from_ne_bytes(bytes.get(20..24)?.try_into().ok()?);
-    let stamp = || {
-        let (seconds, micros) = (u64::try_from(long(0)?).ok()?, u64::try_from(long(8)?).ok()?);
-        Some(Duration::from_secs(seconds).saturating_add(Duration::from_micros(micros)))
-    };
     match (short(16)?, short(18)?) {
         (EV_SYN, SYN_DROPPED) => Some(Event::Lost),
-        (EV_KEY, code) => Some(Event::Key(code, value, stamp()?)),
+        (EV_KEY, code) => Some(Event::Key(code, value)),
         _ => None,
     }
 }

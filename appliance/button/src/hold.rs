@@ -1,5 +1,6 @@
-//! How long the button is held: key events and ticks in, what is asked for out. Time is an argument, twice: as the kernel stamped the event
-//! (a clock that may be set), and as it was read (late, when this process had to wait). A hold counts only when it was long by both.
+//! How long the button is held: key events and ticks in, what is asked for out. Time is an argument, twice: an event came after one moment
+//! and was read at another (late, when this process had to wait); what counts is how long it was held at least. The kernel's stamps are not
+//! used: they are of a clock that may be set, and on a device that has LEDs, too, they may be some seconds old (docs/decisions/0016).
 
 use std::time::{Duration, Instant};
 
@@ -35,7 +36,7 @@ pub(crate) struct Times {
 #[derive(Debug)]
 pub(crate) struct Hold {
     times: Times,
-    since: Option<(Duration, Instant)>,
+    since: Option<Instant>,
 }
 
 impl Hold {
@@ -43,33 +44,33 @@ impl Hold {
         Self { times, since: None }
     }
 
-    /// A key event of the button, stamped `at` and read `now`: `value` is 0 (let go), 1 (pressed), 2 (repeated; says nothing).
-    pub(crate) fn event(&mut self, value: i32, at: Duration, now: Instant) -> Option<Asked> {
+    /// A key event of the button that came after `after` and was read at `now`: `value` is 0 (let go), 1 (pressed), 2 (repeated; says
+    /// nothing).
+    pub(crate) fn event(&mut self, value: i32, after: Instant, now: Instant) -> Option<Asked> {
         match value {
             0 => {
-                let held = self.held(at, now);
+                let held = self.held(after);
                 self.since = None;
                 (held? >= self.times.reset).then_some(Asked::FactoryReset)
             }
             // A second press without letting go: that was lost, and with it how long it was held.
             1 => {
-                self.since = Some((at, now));
+                self.since = Some(now);
                 None
             }
             _ => None,
         }
     }
 
-    /// For how long it is held now; `None`: it is not.
-    pub(crate) fn held(&self, at: Duration, now: Instant) -> Option<Duration> {
-        let (pressed_at, since) = self.since?;
-        Some(at.saturating_sub(pressed_at).min(now.saturating_duration_since(since)))
+    /// For how long it has been held at `now`, at least; `None`: it is not.
+    pub(crate) fn held(&self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.since?))
     }
 
-    /// Time passes, and every event that came before was given.
+    /// Time passes: every event that came before `now` was given.
     pub(crate) fn tick(&mut self, now: Instant) -> Option<Asked> {
-        let ((_, since), enough) = (self.since?, self.times.decommission?);
-        (now.saturating_duration_since(since) >= enough).then(|| {
+        let (held, enough) = (self.held(now)?, self.times.decommission?);
+        (held >= enough).then(|| {
             self.since = None;
             Asked::Decommission
         })
@@ -96,7 +97,7 @@ mod tests {
         let (mut asked, mut next) = (Vec::new(), events.iter().peekable());
         for ms in (0..=end).step_by(100) {
             while let Some((when, value)) = next.next_if(|(when, _)| *when <= ms) {
-                asked.extend(hold.event(*value, Duration::from_millis(*when), at(*when)).map(|what| (*when, what)));
+                asked.extend(hold.event(*value, at(*when), at(*when)).map(|what| (*when, what)));
             }
             asked.extend(hold.tick(at(ms)).map(|what| (ms, what)));
         }
@@ -141,17 +142,17 @@ mod tests {
     #[test]
     fn what_is_not_known_any_more_does_not_count() {
         let (mut hold, start) = (Hold::new(TIMES), Instant::now());
-        let (stamp, minute) = (Duration::from_secs(1_000), Duration::from_secs(60));
-        hold.event(1, stamp, start);
+        let minute = start + Duration::from_secs(60);
+        hold.event(1, start, start);
         hold.lost();
-        assert_eq!((hold.tick(start + minute), hold.event(0, stamp + minute, start + minute)), (None, None));
-        // A touch, read late; and one while the clock is set.
-        for (at, now) in [(Duration::from_millis(100), minute), (minute, Duration::from_millis(100))] {
-            hold.event(1, stamp, start);
-            assert_eq!(hold.event(0, stamp + at, start + now), None);
-        }
-        hold.event(1, stamp, start);
-        assert_eq!(hold.event(0, stamp + minute, start + minute), Some(Asked::FactoryReset));
+        assert_eq!((hold.tick(minute), hold.event(0, minute, minute)), (None, None));
+        // A touch, whose end, or all of it, was read a minute late.
+        hold.event(1, start, start);
+        assert_eq!((hold.event(0, start, minute), hold.tick(minute)), (None, None));
+        hold.event(1, start, minute);
+        assert_eq!((hold.event(0, start, minute), hold.tick(minute)), (None, None));
+        hold.event(1, start, start);
+        assert_eq!(hold.event(0, minute, minute), Some(Asked::FactoryReset));
         // Letting go was lost: the second press begins anew.
         assert_eq!(play(&[(0, 1), (9_000, 1), (12_000, 0)], 60_000), []);
     }

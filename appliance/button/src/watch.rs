@@ -20,8 +20,8 @@ use crate::{
     settings::Settings,
 };
 
-/// How often time is looked at, and new devices for.
-const TICK: Duration = Duration::from_millis(500);
+/// How often time is looked at, and new devices for. A hold counts as shorter than it was by twice this at most.
+const TICK: Duration = Duration::from_millis(250);
 
 /// Watches until it is killed, or the box starts again.
 ///
@@ -31,6 +31,8 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
     let mut supervisor = Supervisor::new();
     let (mut devices, mut holds) = (Devices::default(), BTreeMap::<OsString, Hold>::new());
     let mut last_look: Option<Instant> = None;
+    // What came before was read.
+    let mut after = Instant::now();
     supervisor.ready();
     loop {
         supervisor.progress();
@@ -38,6 +40,7 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             devices.find(&settings.devices).context("input devices")?;
             last_look = Some(Instant::now());
         }
+        let waited_from = Instant::now();
         for name in wait(&devices)? {
             let Some(said) = devices.said(&name) else {
                 if holds.remove(&name).is_some() {
@@ -47,15 +50,14 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             };
             for event in said {
                 match event {
-                    Event::Key(code, value, at) if code == settings.key => {
+                    Event::Key(code, value) if code == settings.key => {
                         let hold = holds.entry(name.clone()).or_insert_with(|| Hold::new(settings.times()));
-                        let now = Instant::now();
-                        match (value, hold.held(at, now)) {
+                        match (value, hold.held(after)) {
                             (0, Some(held)) => events::let_go(held),
                             (1, _) => events::pressed(),
                             _ => {}
                         }
-                        if let Some(asked) = hold.event(value, at, now) {
+                        if let Some(asked) = hold.event(value, after, Instant::now()) {
                             ask(&settings.request, asked)?;
                         }
                     }
@@ -65,10 +67,11 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
             }
         }
         for hold in holds.values_mut() {
-            if let Some(asked) = hold.tick(Instant::now()) {
+            if let Some(asked) = hold.tick(waited_from) {
                 ask(&settings.request, asked)?;
             }
         }
+        after = waited_from;
     }
 }
 
