@@ -1,6 +1,6 @@
 //! How long the button is held: key events and ticks in, what is asked for out. Time is an argument, twice: an event came after one moment
 //! and was read at another (late, when this process had to wait); what counts is how long it was held at least. The kernel's stamps are not
-//! used: they are of a clock that may be set, and on a device that has LEDs, too, they may be some seconds old (docs/decisions/0016).
+//! used: they are of a clock that may be set, and were seen to be some seconds wrong (docs/decisions/0016).
 
 use std::time::{Duration, Instant};
 
