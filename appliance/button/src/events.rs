@@ -15,7 +15,7 @@ pub(crate) fn pressed() {
 }
 
 pub(crate) fn let_go(held: Duration) {
-    info!("the button is let go after {:.1} s", held.as_secs_f64());
+    info!("the button is let go, held for {:.1} s at least", held.as_secs_f64());
 }
 
 pub(crate) fn asked(what: Asked) {
