@@ -13,10 +13,10 @@ from conftest import ROOT, VERSION, target
 MAX_SLOT_BYTES = 250 << 20
 
 
-def files_of(image) -> list[tuple[str, str]]:
-    """Listing of an image's root: (mode, path) of every regular file."""
+def files_of(image, kind: str = "root") -> list[tuple[str, str]]:
+    """Listing of an image's root, or of its extension: (mode, path) of every regular file."""
     version = re.search(r"gift-edge_(.*)\.raw", image.name).group(1)
-    squashfs = image.with_name(f"gift-edge_{version}.root.raw")
+    squashfs = image.with_name(f"gift-edge_{version}.{kind}.raw")
     inside = f"/gift/out/{squashfs.name}"
     tools = target() / "image/tools"
     script = f"mkdir -p {tools}/gift/out; mount --bind {image.parent} {tools}/gift/out; exec chroot {tools} unsquashfs -lln {inside}"
@@ -26,7 +26,7 @@ def files_of(image) -> list[tuple[str, str]]:
         parts = line.split(maxsplit=5)
         if len(parts) == 6 and parts[0].startswith("-"):
             found.append((parts[0], "/" + parts[5].removeprefix("squashfs-root/")))
-    assert len(found) > 500
+    assert len(found) > (500 if kind == "root" else 100)
     return found
 
 
@@ -54,6 +54,14 @@ def programs(root, lists: tuple[str, ...]) -> tuple[set[str], set[str]]:
 def test_only_listed_programs(root):
     found, wanted = programs(root, ("executables.root", "executables.bench"))
     assert found == wanted
+
+
+def test_the_extension_adds_its_programs_and_replaces_nothing(image, root):
+    extension = files_of(image, "codecs")
+    found, wanted = programs(extension, ("codecs/executables",))
+    assert found == wanted
+    assert {path for _, path in extension} & {path for _, path in root} == set()
+    assert [path for mode, path in extension if "s" in mode] == []
 
 
 @pytest.mark.campaign
@@ -88,7 +96,8 @@ def test_bill_of_materials(image):
     bill = image.with_name(image.name.removesuffix(".raw") + ".cdx.json").read_text()
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
     names = {component["purl"].split("@")[0] for component in json.loads(bill)["components"]}
-    assert {"pkg:cargo/rustls", "pkg:cargo/dicom-core", "pkg:deb/debian/systemd", "pkg:deb/debian/linux-image-amd64"} <= names
+    assert {"pkg:cargo/rustls", "pkg:cargo/dicom-core", "pkg:deb/debian/systemd", "pkg:deb/debian/linux-image-amd64",
+            "pkg:deb/debian/ffmpeg", "pkg:cargo/gift-video"} <= names  # fmt: skip
     assert len(names) > 300
     packages = [component for component in json.loads(bill)["components"] if component["purl"].startswith("pkg:deb/")]
     licensed = [component for component in packages if component.get("licenses")]

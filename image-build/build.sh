@@ -1,13 +1,14 @@
 #!/bin/bash
-# Builds the image: build.sh TOOLS WORK VERSION [LIST]
+# Builds the image: build.sh TOOLS WORK VERSION CODECS [LIST]
 #   TOOLS    a directory for the build's own Debian 13 (made if it is not there; needs root)
 #   WORK     where keys/ (test keys, made if missing), stage/ (what `cargo xtask image` puts into the root) and out/ are
 #   VERSION  version of the image
+#   CODECS   "make" the extension with codecs (programs of ours in WORK/codecs-stage), "keep" the one that was made last, or "none"
 #   LIST     further executables (executables.bench), for an image that is never shipped and goes to WORK/bench
 # mkosi runs inside TOOLS, in mount namespaces of its own, so the machine it runs on needs debootstrap only.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-tools=$1 work=$2 version=$3 further=${4:-}
+tools=$1 work=$2 version=$3 codecs=$4 further=${5:-}
 out=out
 [ -z "$further" ] || out=bench
 tools_packages="mkosi systemd-ukify systemd-repart systemd-boot-efi sbsigntool squashfs-tools mtools dosfstools e2fsprogs cpio zstd
@@ -76,10 +77,43 @@ inside() {
         exec "$@"' inside "$@"
 }
 
+mkosi_common=(--sandbox-tree /gift/work/sandbox --package-cache-dir /gift/work/cache --workspace-directory /gift/work
+    --source-date-epoch "${SOURCE_DATE_EPOCH:-0}")
+
+if [ "$codecs" = make ]; then
+    rm -rf "$work/codecs"
+    mkdir -p "$work/codecs/image/codecs"
+    inside env -u CARGO mkosi --force --directory codecs "${mkosi_common[@]}" --extra-tree /gift/work/codecs-stage \
+        --output-directory /gift/work/codecs build
+    # Without salt and with one UUID: the hash is that of what is in it.
+    inside env SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}" bash -euc 'cd /gift/work/codecs
+        mksquashfs tree/usr tree/packages tree/needs image/codecs/codecs.raw -comp zstd -Xcompression-level 19 -b 1M -all-root -no-xattrs \
+            -reproducible -quiet -no-progress
+        size=$(stat -c %s image/codecs/codecs.raw)
+        veritysetup format image/codecs/codecs.raw image/codecs/codecs.raw --hash-offset="$size" --data-blocks="$((size / 4096))" --salt=- \
+            --uuid=6f2c5d8e-0c5c-4d5b-9a53-70b1d9a0c004 >verity
+        echo "ROOT_HASH=$(sed -n "s/^Root hash:[[:space:]]*//p" verity)"
+        echo "HASH_OFFSET=$size"' >"$work/codecs/codecs.env"
+fi
+with_codecs=()
+if [ "$codecs" != none ]; then
+    cp "$work/codecs/codecs.env" "$work/stage/usr/share/gift/codecs.env"
+    with_codecs=(--extra-tree /gift/work/codecs/image --repart-directory codecs/repart)
+fi
+
 inside env -u CARGO mkosi --force --environment "FURTHER=$further" --image-version "$version" \
     --secure-boot-key /gift/work/keys/boot.key --secure-boot-certificate /gift/work/keys/boot.crt \
     --sign-expected-pcr-key /gift/work/keys/boot.key --sign-expected-pcr-certificate /gift/work/keys/boot.crt \
-    --sandbox-tree /gift/work/sandbox --extra-tree /gift/work/stage \
-    --output-directory "/gift/work/$out" --package-cache-dir /gift/work/cache --workspace-directory /gift/work \
-    --source-date-epoch "${SOURCE_DATE_EPOCH:-0}" --seed "$(printf %s "$version" | sha256sum | sed 's/^\(.\{8\}\)\(.\{4\}\)\(.\{4\}\)\(.\{4\}\)\(.\{12\}\).*/\1-\2-\3-\4-\5/')" \
+    "${mkosi_common[@]}" --extra-tree /gift/work/stage "${with_codecs[@]}" --output-directory "/gift/work/$out" \
+    --seed "$(printf %s "$version" | sha256sum | sed 's/^\(.\{8\}\)\(.\{4\}\)\(.\{4\}\)\(.\{4\}\)\(.\{12\}\).*/\1-\2-\3-\4-\5/')" \
     build
+
+if [ "$codecs" != none ]; then
+    # The extension replaces nothing of the root, and with it nothing is missing.
+    inside bash -euc 'cd /gift/work; root=$1/gift-edge_$2.root.raw
+        unsquashfs -l -d "" "$root" | sort >codecs/of-the-root
+        (cd codecs/tree && find usr ! -type d -printf "/%p\n") | sort >codecs/of-the-extension
+        ! comm -12 codecs/of-the-root codecs/of-the-extension | grep . || { echo "in-the-root lacks the packages of these" >&2; exit 1; }
+        ! sort codecs/of-the-root codecs/of-the-extension | comm -13 - codecs/tree/needs | grep . || { echo "these are missing: in-the-root names too many packages" >&2; exit 1; }
+    ' check "$out" "$version"
+fi

@@ -34,6 +34,7 @@ fn update(serial: u64, archive: &[u8]) -> Update {
         root_hash: sha256(b"root"),
         root: part(&archive[..third]),
         verity: part(&archive[third..half]),
+        codecs: None,
         kernel: part(&archive[half..]),
         archive: sha256(archive),
     }

@@ -28,11 +28,11 @@ class Factory:
 
     def personalise(
         self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None,
-        leds: dict[str, str] | None = None, proxy: str | None = None, canary: int = 93600,
+        leds: dict[str, str] | None = None, proxy: str | None = None, canary: int = 93600, deid: str = "",
     ) -> None:
         """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
         wrapped to the box. With `wan` both sides have their addresses from DHCP, the WAN side these further settings, and the hub's
-        name is looked up, or left to `proxy` (host:port) to look up. `canary` is the longest age of the last canary, seconds."""
+        name is looked up, or left to `proxy` (host:port) to look up. `canary` is the longest age of the last canary, seconds; `deid` further tables of its settings."""
         self.given = (public_key, token, hub_roots)
         texts = self.home / f"provisioning-{number}"
         # Two tests may give the same number to two copies of a box.
@@ -51,8 +51,8 @@ class Factory:
             f'[wan]\nport = "{ports["wan"]}"\naddress = "{network.SIDES["wan"][3]}/24"\n'
             'gateway = "198.51.100.1"\ndns = ["198.51.100.1"]\n'
         )
-        for name in ("receiver", "deid"):
-            (texts / f"{name}.toml").write_text((self.samples / f"{name}.toml").read_text())
+        for name, further in (("receiver", ""), ("deid", deid)):
+            (texts / f"{name}.toml").write_text((self.samples / f"{name}.toml").read_text() + further)
         # The keyboard's LEDs stand in for the box's: the kernel drives them alike, and they can be seen from outside (bench/leds.py).
         health = (self.samples / "health.toml").read_text()
         for led, name in (leds or machine.LEDS).items():
@@ -110,5 +110,5 @@ class Factory:
 
     def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
         """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs,
-        `proxy` for a way out through a proxy, `canary` for another age."""
+        `proxy` for a way out through a proxy, `canary` for another age, `deid` for further settings of deid."""
         self.personalise(machine, number, *self.given, **differs)

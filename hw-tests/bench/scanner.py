@@ -13,11 +13,13 @@ class Scanner:
     def __init__(self, generator: Path, home: Path):
         self.generator, self.home = generator, home
 
-    def objects(self, count: int, seed: int = 1) -> list[Path]:
-        """Generated CT slices: a class that is never burnt in, so each of them is released."""
-        directory = self.home / f"objects-{seed}-{count}"
+    def objects(self, count: int, seed: int = 1, stray: bool = False) -> list[Path]:
+        """Generated CT slices: a class that is never burnt in, so each of them is released; `stray`: each with an identifier of its patient
+        in its pixels, which only the second look finds."""
+        directory = self.home / f"objects-{seed}-{count}-{stray}"
         if not directory.exists():
-            words = [self.generator, "load", directory, "--kind", "ct", "--count", str(count), "--side", "128", "--seed", str(seed)]
+            words = [self.generator, "load", directory, "--kind", "ct", "--count", str(count), "--side", "512" if stray else "128", "--seed", str(seed),
+                     *(["--stray"] if stray else [])]  # fmt: skip
             subprocess.run(words, check=True, capture_output=True)
         return sorted(directory.glob("*.dcm"))
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     build, install,
@@ -35,6 +35,20 @@ const PROGRAMS: &[&str] = &[
     "gift-button",
 ];
 
+/// What is installed in `/usr/bin` of the extension (image-build/codecs/executables), with ffmpeg and Tesseract.
+const CODECS_PROGRAMS: &[&str] = &["gift-video", "gift-ocr"];
+
+/// Whether an image has the extension with codecs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Codecs {
+    /// No: video is held, and no second look is taken.
+    None,
+    /// Yes.
+    Make,
+    /// The one that was made last.
+    Keep,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Version of the image, 1 to 4 numbers with points: decides which of two is newer.
@@ -52,6 +66,9 @@ pub(crate) struct Options {
     /// Public keys of those who may sign orders to erase a box, one a line. Without it a test key is made.
     #[arg(long, value_name = "FILE")]
     trust_orders: Option<PathBuf>,
+    /// Whether the image has the extension with what video and the second look (OCR) need.
+    #[arg(long, value_enum, default_value_t = Codecs::None)]
+    codecs: Codecs,
     /// An image for the test bench: the same, and a way in (hw-tests/agent). Never shipped.
     #[arg(long)]
     bench: bool,
@@ -111,13 +128,14 @@ fn release(root: &Path, target: &Path, program: &str) -> Result<()> {
 /// Builds the image once, with programs built in `target`.
 fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf> {
     let mut programs = PROGRAMS.to_vec();
+    let further = if options.codecs == Codecs::None { &[] } else { CODECS_PROGRAMS };
     if options.bench {
         programs.push("gift-bench");
     }
     let binaries = match &options.binaries {
         Some(directory) => directory.clone(),
         None => {
-            for program in &programs {
+            for program in programs.iter().chain(further) {
                 release(root, target, program)?;
             }
             target.join("release")
@@ -125,16 +143,13 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
     };
     let work = build::target(root).join("image");
     let stage = work.join("stage");
-    if stage.exists() {
-        fs::remove_dir_all(&stage)?;
+    install_programs(&binaries, &programs, &stage)?;
+    if options.codecs == Codecs::Make {
+        install_programs(&binaries, further, &work.join("codecs-stage"))?;
     }
     let share = stage.join("usr/share/gift");
-    for directory in ["usr/bin", "usr/share/gift/trust", "usr/share/gift/defaults", "etc/gift"] {
+    for directory in ["usr/share/gift/trust", "usr/share/gift/defaults", "etc/gift"] {
         fs::create_dir_all(stage.join(directory))?;
-    }
-    for program in &programs {
-        let (from, to) = (binaries.join(program), stage.join("usr/bin").join(program));
-        run(Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(from))?;
     }
     // The tree mirrors the target's paths. Policy without the samples; settings that a provisioning may leave out.
     run(Command::new("cp").arg("-RL").arg(root.join("appliance/dist/usr/.")).arg(stage.join("usr")))?;
@@ -161,12 +176,29 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
         .arg(work.join("tools"))
         .arg(&work)
         .arg(&options.image_version)
+        .arg(options.codecs.to_possible_value().context("a word for codecs")?.get_name())
         .arg(if options.bench { "executables.bench" } else { "" }))?;
     let out = work.join(if options.bench { "bench" } else { "out" });
-    sbom::write(root, &out, &work.join("cache/cache/apt/archives"), &options.image_version, &programs)?;
+    programs.extend(further);
+    let codecs = (!further.is_empty()).then(|| work.join("codecs/tree/packages"));
+    let archive = work.join("cache/cache/apt/archives");
+    sbom::write(root, &out, &archive, &options.image_version, &programs, codecs.as_deref())?;
     println!("root hash: {}", sbom::root_hash(&out, &options.image_version)?);
     println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
     Ok(out)
+}
+
+/// Makes the tree `stage` anew, with programs in it.
+fn install_programs(binaries: &Path, programs: &[&str], stage: &Path) -> Result<()> {
+    if stage.exists() {
+        fs::remove_dir_all(stage)?;
+    }
+    fs::create_dir_all(stage.join("usr/bin"))?;
+    for program in programs {
+        let (from, to) = (binaries.join(program), stage.join("usr/bin").join(program));
+        run(Command::new("strip").arg("--strip-debug").arg("-o").arg(to).arg(from))?;
+    }
+    Ok(())
 }
 
 /// The bench's way in, and for each daemon a unit that is the daemon's own but for the program, which tries what is forbidden.
@@ -180,7 +212,7 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
         health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
     }
     fs::write(&defaults, health)?;
-    for name in ["receiver", "deid", "uplink", "health", "signer", "button"] {
+    for name in ["receiver", "deid", "uplink", "health", "signer", "button", "canary"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
@@ -245,9 +277,9 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     // The box's, the next version, which the running box is updated to, and for the campaign what is shipped (but for its programs,
     // which are those of the tests, too).
     let own = env!("CARGO_PKG_VERSION");
-    let images = [(own, true), (NEXT_VERSION, true), (own, false)];
+    let images = [(own, true, Codecs::Make), (NEXT_VERSION, true, Codecs::Keep), (own, false, Codecs::None)];
     let wanted = if which.is_empty() { images.len() } else { 2 };
-    for (image_version, bench) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
+    for (image_version, bench, codecs) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
         let (image_version, binaries) = (image_version.to_owned(), Some(binaries.clone()));
         image(
             root,
@@ -257,6 +289,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
                 trust: None,
                 trust_updates: None,
                 trust_orders: None,
+                codecs,
                 bench,
                 twice: false,
             },

@@ -88,6 +88,7 @@ pub(crate) fn hw_test_packages() -> Result<()> {
     all.extend(TPM_PACKAGES);
     all.extend(IMAGE_PACKAGES);
     all.extend(HW_TEST_PACKAGES);
+    all.extend(VIDEO_PACKAGES);
     apt(&all)
 }
 

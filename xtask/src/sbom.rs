@@ -12,11 +12,24 @@ use crate::{
 };
 
 /// Writes `OUT/gift-edge_VERSION.cdx.json` from what the build left in `OUT`, and the Debian packages in `archive`.
-pub(crate) fn write(root: &Path, out: &Path, archive: &Path, version: &str, programs: &[&str]) -> Result<()> {
+/// `codecs` lists what the extension is of, if there is one.
+pub(crate) fn write(
+    root: &Path,
+    out: &Path,
+    archive: &Path,
+    version: &str,
+    programs: &[&str],
+    codecs: Option<&Path>,
+) -> Result<()> {
     let mut components = BTreeMap::new();
     crates(root, programs, &mut components)?;
     for manifest in [format!("gift-edge_{version}.manifest"), format!("initrd_{version}.manifest")] {
         packages(&out.join(manifest), archive, &mut components)?;
+    }
+    for line in codecs.map(fs::read_to_string).transpose()?.unwrap_or_default().lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [name, version, architecture] = fields.as_slice() else { bail!("not a package: {line:?}") };
+        package(name, version, architecture, archive, &mut components)?;
     }
     let bill = json!({
         "bomFormat": "CycloneDX",
@@ -81,25 +94,34 @@ fn crates(root: &Path, programs: &[&str], components: &mut BTreeMap<String, Valu
 fn packages(manifest: &Path, archive: &Path, components: &mut BTreeMap<String, Value>) -> Result<()> {
     let manifest: Value =
         serde_json::from_str(&fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?)?;
-    for package in manifest["packages"].as_array().context("mkosi's manifest lists no packages")? {
-        let text = |key: &str| package[key].as_str().with_context(|| format!("a package without {key}"));
-        let (name, version, architecture) = (text("name")?, text("version")?, text("architecture")?);
-        let purl = format!(
-            "pkg:deb/debian/{name}@{}?arch={architecture}&distro=trixie",
-            version.replace('+', "%2B").replace(':', "%3A")
-        );
-        if components.contains_key(&purl) {
-            continue;
-        }
-        let mut component =
-            json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
-        // Debian's own short names, which are not all of SPDX: as names, not as an expression.
-        let licences = debian_licences::of_package(archive, name, version, architecture)?;
-        if !licences.is_empty() {
-            let named: Vec<Value> = licences.iter().map(|name| json!({ "license": { "name": name } })).collect();
-            component["licenses"] = json!(named);
-        }
-        components.insert(purl, component);
+    for listed in manifest["packages"].as_array().context("mkosi's manifest lists no packages")? {
+        let text = |key: &str| listed[key].as_str().with_context(|| format!("a package without {key}"));
+        package(text("name")?, text("version")?, text("architecture")?, archive, components)?;
     }
+    Ok(())
+}
+
+fn package(
+    name: &str,
+    version: &str,
+    architecture: &str,
+    archive: &Path,
+    components: &mut BTreeMap<String, Value>,
+) -> Result<()> {
+    let purl = format!(
+        "pkg:deb/debian/{name}@{}?arch={architecture}&distro=trixie",
+        version.replace('+', "%2B").replace(':', "%3A")
+    );
+    if components.contains_key(&purl) {
+        return Ok(());
+    }
+    let mut component = json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl });
+    // Debian's own short names, which are not all of SPDX: as names, not as an expression.
+    let licences = debian_licences::of_package(archive, name, version, architecture)?;
+    if !licences.is_empty() {
+        let named: Vec<Value> = licences.iter().map(|name| json!({ "license": { "name": name } })).collect();
+        component["licenses"] = json!(named);
+    }
+    components.insert(purl, component);
     Ok(())
 }

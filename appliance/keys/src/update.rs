@@ -41,7 +41,7 @@ pub enum UpdateMakeError {
 /// What an update is to be.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// Directory with `gift-edge_VERSION.root.raw`, `.verity.raw` and `.efi` (`cargo xtask image`).
+    /// Directory with `gift-edge_VERSION.root.raw`, `.verity.raw`, `.efi`, and `.codecs.raw` if the image is made with it (`cargo xtask image`).
     pub image: &'a Path,
     /// The image's version.
     pub version: &'a ImageVersion,
@@ -69,7 +69,10 @@ pub fn make(order: &Order<'_>, key: &str, archive: &Path) -> Result<Vec<u8>, Upd
     let out = File::create_new(archive).map_err(of(archive))?;
     let (mut out, mut whole) = (BufWriter::with_capacity(PIECE, out), Sha256::new());
     let mut part = |path: &Path| append(path, &mut out, &mut whole).map_err(of(path));
-    let (root, verity, kernel) = (part(&file("root.raw"))?, part(&file("verity.raw"))?, part(&kernel)?);
+    let (root, verity) = (part(&file("root.raw"))?, part(&file("verity.raw"))?);
+    let codecs = file("codecs.raw");
+    let codecs = if codecs.exists() { Some(part(&codecs)?) } else { None };
+    let kernel = part(&kernel)?;
     let out = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(of(archive))?;
     out.sync_all().map_err(of(archive))?;
     let update = Update {
@@ -81,6 +84,7 @@ pub fn make(order: &Order<'_>, key: &str, archive: &Path) -> Result<Vec<u8>, Upd
         root_hash,
         root,
         verity,
+        codecs,
         kernel,
         archive: digest(whole)?,
     };
@@ -164,7 +168,7 @@ mod tests {
             (update.serial, update.expires.as_str(), update.root_hash.as_str()),
             (8, "2026-12-29", hash.as_str())
         );
-        let lengths = update.parts().map(|part| (part.length, part.size));
+        let lengths: Vec<_> = update.parts().map(|(_, part)| (part.length, part.size)).collect();
         let kernel_length = kernel.len() as u64 - 1;
         assert_eq!(lengths, [(6, 9), (PIECE as u64 + 3, 2 * PIECE as u64 + 3), (kernel_length, kernel_length + 1)]);
         let bytes = fs::read(&archive).unwrap();
@@ -173,5 +177,12 @@ mod tests {
         assert_eq!(hex::encode(Sha256::digest(&bytes)), update.archive.as_str());
         // Nothing is replaced.
         assert!(make(&order, &secret, &archive).is_err());
+        // With the extension, which lies before the kernel image.
+        put("codecs.raw", b"codecs\0");
+        let signed = make(&order, &secret, &directory.path().join("second")).unwrap();
+        let update = Update::parse(&SignedUpdate::from_json(&signed).unwrap().update).unwrap();
+        assert_eq!(update.codecs.map(|part| (part.length, part.size)), Some((6, 7)));
+        let bytes = fs::read(directory.path().join("second")).unwrap();
+        assert!(bytes.windows(8).any(|window| window == b"codecsMZ") && bytes.ends_with(b"quiet"));
     }
 }

@@ -1,5 +1,6 @@
 //! From the archive to the other slot. What knows how partitions are found, written and named is systemd-sysupdate, with the transfers in
-//! `/usr/lib/sysupdate.d`: root, its hashes, and at the end the kernel image, which alone makes the version one that can be booted.
+//! `/usr/lib/sysupdate.d`: root, its hashes, and at the end the kernel image, which alone makes the version one that can be booted; before
+//! them the extension with codecs, where there is one, with those in `/usr/lib/sysupdate.codecs.d`.
 
 use std::{
     fs::{self, File},
@@ -41,26 +42,27 @@ pub(crate) fn lay_out(archive: &Path, update: &Update, source: &Path) -> Result<
     if archive.metadata()?.len() != update.archive_bytes() {
         return Err(InstallError::Content);
     }
-    for (name, part) in names(update).iter().zip(update.parts()) {
-        one(&mut archive, part, &source.join(name))?;
+    for (name, part) in update.parts() {
+        one(&mut archive, part, &source.join(file_name(update, name)))?;
     }
     Ok(())
 }
 
-/// The names of an update's parts. Partitions carry their UUIDs, which are the halves of the root hash
+/// The file of an update's part. Partitions of the root carry their UUIDs, which are the halves of the root hash
 /// (systemd-veritysetup-generator(8)).
-fn names(update: &Update) -> [String; 3] {
+fn file_name(update: &Update, part: &str) -> String {
     let (image, hash) = (&update.image, update.root_hash.as_str());
     let uuid = |half: &str| {
         let part = |range: std::ops::Range<usize>| half.get(range).unwrap_or_default().to_owned();
         [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
     };
     let (root, verity) = hash.split_at(hash.len() / 2);
-    [
-        format!("gift-edge_{image}_{}.root.raw", uuid(root)),
-        format!("gift-edge_{image}_{}.verity.raw", uuid(verity)),
-        format!("gift-edge_{image}.efi"),
-    ]
+    match part {
+        "root" => format!("gift-edge_{image}_{}.root.raw", uuid(root)),
+        "verity" => format!("gift-edge_{image}_{}.verity.raw", uuid(verity)),
+        "codecs" => format!("gift-codecs_{image}.raw"),
+        _ => format!("gift-edge_{image}.efi"),
+    }
 }
 
 fn one(archive: &mut File, part: &UpdatePart, to: &Path) -> Result<(), InstallError> {
@@ -82,9 +84,15 @@ fn one(archive: &mut File, part: &UpdatePart, to: &Path) -> Result<(), InstallEr
 
 /// Has the version written to the other slot; whether it is.
 pub(crate) fn write(installer: &Path, update: &Update) -> bool {
+    let codecs = update.codecs.is_none() || transfer(installer, &["--component=codecs"], update);
+    codecs && transfer(installer, &[], update)
+}
+
+fn transfer(installer: &Path, which: &[&str], update: &Update) -> bool {
+    let version = update.image.to_string();
     let done = Command::new(installer)
-        .args(["--verify=no", "update"])
-        .arg(update.image.to_string())
+        .args(["--verify=no", "update", &version])
+        .args(which)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         // Its own words go to the journal: names of partitions and versions.

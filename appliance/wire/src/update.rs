@@ -39,7 +39,10 @@ pub struct Update {
     pub root: UpdatePart,
     /// Its verity hashes: second.
     pub verity: UpdatePart,
-    /// The signed kernel image (UKI): third.
+    /// The extension with codecs, where the image is made with it: third. The root knows its hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codecs: Option<UpdatePart>,
+    /// The signed kernel image (UKI): last.
     pub kernel: UpdatePart,
     /// SHA-256 of the whole archive, which it is asked for by.
     pub archive: Sha256Hex,
@@ -114,22 +117,27 @@ impl Update {
         }
         let fits =
             |part: &UpdatePart| (1..=MAX_PART_BYTES).contains(&part.size) && (1..=part.size).contains(&part.length);
-        if !self.parts().into_iter().all(fits) || self.archive_bytes() > MAX_ARCHIVE_BYTES {
+        if !self.parts().all(|(_, part)| fits(part)) || self.archive_bytes() > MAX_ARCHIVE_BYTES {
             return Err(UpdateError::Lengths);
         }
         Ok(())
     }
 
-    /// Its parts, in the archive's order.
-    #[must_use]
-    pub fn parts(&self) -> [&UpdatePart; 3] {
-        [&self.root, &self.verity, &self.kernel]
+    /// Its parts and what they are called, in the archive's order.
+    pub fn parts(&self) -> impl Iterator<Item = (&'static str, &UpdatePart)> {
+        let parts = [
+            ("root", Some(&self.root)),
+            ("verity", Some(&self.verity)),
+            ("codecs", self.codecs.as_ref()),
+            ("kernel", Some(&self.kernel)),
+        ];
+        parts.into_iter().filter_map(|(name, part)| Some((name, part?)))
     }
 
     /// Length of the archive, bytes.
     #[must_use]
     pub fn archive_bytes(&self) -> u64 {
-        self.parts().iter().fold(0, |sum: u64, part| sum.saturating_add(part.length))
+        self.parts().fold(0, |sum: u64, (_, part)| sum.saturating_add(part.length))
     }
 }
 
@@ -210,6 +218,7 @@ mod tests {
             root_hash: hex("b"),
             root: part(80 << 20, 512 << 20),
             verity: part(4 << 20, 32 << 20),
+            codecs: None,
             kernel: part(30 << 20, 30 << 20),
             archive: hex("c"),
         }
@@ -220,6 +229,9 @@ mod tests {
         let parse = |update: &Update| Update::parse(&serde_json::to_string(update).unwrap());
         assert_eq!(parse(&update()), Ok(update()));
         assert_eq!(update().archive_bytes(), 114 << 20);
+        let with_codecs = Update { codecs: Some(update().kernel), ..update() };
+        assert_eq!(parse(&with_codecs), Ok(with_codecs.clone()));
+        assert_eq!(with_codecs.archive_bytes(), 144 << 20);
         let with = |change: fn(&mut Update)| {
             let mut update = update();
             change(&mut update);
@@ -235,6 +247,7 @@ mod tests {
             with(|u| u.root = UpdatePart { length: 2 << 30, size: 2 << 30, ..u.root.clone() }),
             UpdateError::Lengths
         );
+        assert_eq!(with(|u| u.codecs = Some(UpdatePart { length: 0, ..u.kernel.clone() })), UpdateError::Lengths);
         assert_eq!(Update::parse("{}"), Err(UpdateError::Form));
         assert_eq!(SignedUpdate::from_json(b"{\"update\":\"\",\"signature\":\"\",\"more\":1}"), Err(UpdateError::Form));
         assert_eq!(SignedUpdate::from_json(&vec![b' '; MAX_UPDATE_JSON_BYTES + 1]), Err(UpdateError::Form));

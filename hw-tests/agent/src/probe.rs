@@ -113,7 +113,7 @@ fn socket(domain: i32, kind: i32, protocol: i32) -> io::Result<()> {
 pub(crate) fn probe(unit: &str) -> Result<()> {
     directories(unit);
     connections(unit);
-    programs()?;
+    programs(unit)?;
     processes();
     privileges();
     devices(unit);
@@ -168,6 +168,8 @@ fn directories(unit: &str) {
         ("deid.toml", "deid"),
         ("uplink.toml", "uplink"),
         ("health.toml", "health"),
+        ("button.toml", "button"),
+        ("canary.toml", "canary"),
         ("enrolment-token", "uplink"),
         ("hub-roots.pem", "uplink"),
     ] {
@@ -206,7 +208,7 @@ fn connections(unit: &str) {
         "127.0.0.1:11112",
     ] {
         // What it is for.
-        if !(unit == "uplink" && address == "198.51.100.1:443") {
+        if !matches!((unit, address), ("uplink", "198.51.100.1:443") | ("canary", "127.0.0.1:11112")) {
             let address = address.parse().map_err(io::Error::other);
             tried(
                 format!("connect to {address:?}"),
@@ -232,7 +234,7 @@ fn connections(unit: &str) {
     }
 }
 
-fn programs() -> Result<()> {
+fn programs(unit: &str) -> Result<()> {
     // A small one: /dev/shm has room for a megabyte, and "no room" proves nothing.
     let program = fs::read("/usr/bin/chmod")?;
     for directory in ["/tmp", "/var/tmp", "/dev/shm"] {
@@ -252,6 +254,12 @@ fn programs() -> Result<()> {
         "/usr/bin/gift-keys",
     ] {
         tried(format!("execute {program}"), Command::new(program).arg("--version").output().map(drop));
+    }
+    // The extension with codecs is there for one unit.
+    for program in ["/usr/bin/ffmpeg", "/usr/bin/tesseract", "/usr/bin/gift-video", "/run/gift/codecs/usr/bin/ffmpeg"] {
+        if unit != "deid" || program.starts_with("/run") {
+            tried(format!("execute {program}"), Command::new(program).arg("-version").output().map(drop));
+        }
     }
     // Memory that is written and then executed.
     // SAFETY: a mapping of its own, never executed.

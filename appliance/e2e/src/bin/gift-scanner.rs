@@ -7,7 +7,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use gift_e2e::{
-    generator::{Fixed, Generator, Key, Kind},
+    generator::{Fixed, Generator, Key, Kind, Stray},
     search::Search,
 };
 
@@ -51,6 +51,9 @@ enum Command {
         /// Size of an ultrasound image, pixels.
         #[arg(long, num_args = 2, value_names = ["ROWS", "COLUMNS"])]
         size: Vec<u16>,
+        /// With an identifier of the patient in the pixels, where no template looks for one.
+        #[arg(long)]
+        stray: bool,
         /// Which set.
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -88,10 +91,11 @@ impl Load {
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Load { directory, kind, count, side, frames, size, seed } => {
+        Command::Load { directory, kind, count, side, frames, size, stray, seed } => {
             std::fs::create_dir_all(&directory)?;
             let size = size.first().copied().zip(size.get(1).copied());
-            let mut generator = Generator::with(seed, Fixed { side, frames, size, ..Fixed::default() });
+            let stray = stray.then_some(Stray::Identifier);
+            let mut generator = Generator::with(seed, Fixed { side, frames, size, stray, ..Fixed::default() });
             for number in 1..=count {
                 let object = generator.one(kind.kind());
                 std::fs::write(directory.join(format!("{number:06}.dcm")), object.bytes)?;

@@ -34,6 +34,7 @@ fn update(serial: u64) -> Update {
             .unwrap(),
         root: part(0, 4096),
         verity: part(1, 512),
+        codecs: None,
         kernel: part(2, PARTS[2].len() as u64),
         archive: sha(&PARTS.concat()),
     }
@@ -126,6 +127,33 @@ fn what_a_trusted_key_signed_is_written_by_its_names_and_the_box_starts_again() 
     assert!(root.starts_with(PARTS[0]) && root[4..].iter().all(|byte| *byte == 0));
     assert!(bench.path("restart").exists());
     assert_eq!((bench.waiting(), names(&bench.path("house")).len()), (0, 2), "record and set-aside are left");
+}
+
+#[test]
+fn the_extension_is_written_before_what_makes_the_version_one_that_can_be_booted() {
+    let bench = Bench::new();
+    let (log, parts) = (bench.path("log"), [b"root".as_slice(), b"hashes", b"codecs", b"kernel"]);
+    let codecs = UpdatePart { length: 6, size: 8192, sha256: sha(b"codecs") };
+    let with = |serial, image: &str| Update {
+        image: ImageVersion::parse(image).unwrap(),
+        codecs: Some(codecs.clone()),
+        archive: sha(&parts.concat()),
+        ..update(serial)
+    };
+    let post =
+        |update: &Update| drop(bench.drop.deposit(&bench.signed_by(&bench.pair, update), &parts.concat()).unwrap());
+    let source = "\"$(dirname \"$0\")/house/source\"";
+    bench.installer(&format!("echo \"$@\" >>{}; stat -c %s {source}/gift-codecs_$3.raw", log.display()));
+    post(&with(5, "1.1.0"));
+    assert_eq!(bench.take().state, UpdateState::Installed);
+    let said = fs::read_to_string(&log).unwrap();
+    assert_eq!(said, "--verify=no update 1.1.0 --component=codecs\n--verify=no update 1.1.0\n");
+    // Where it cannot be written, nothing else is.
+    bench.house().remember(Record { state: UpdateState::Confirmed, ..bench.house().record() }).unwrap();
+    bench.installer(&format!("echo \"$@\" >>{}; exit 1", log.display()));
+    post(&with(6, "1.2.0"));
+    assert_eq!(bench.take().state, UpdateState::Failed);
+    assert_eq!(fs::read_to_string(&log).unwrap(), said + "--verify=no update 1.2.0 --component=codecs\n");
 }
 
 #[test]

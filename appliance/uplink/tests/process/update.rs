@@ -27,6 +27,7 @@ fn update(serial: u64) -> (Vec<u8>, Vec<u8>) {
         root_hash: sha(b""),
         root: part(0..700_000),
         verity: part(700_000..800_000),
+        codecs: None,
         kernel: part(800_000..1_000_000),
         archive: sha(&archive),
     };
