@@ -100,9 +100,12 @@ def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, 
     assert "update" not in "".join(line for line in box.log().splitlines() if "refused" in line)
     box.power_cut()
     assert set(kernels(box)) == {f"gift-edge_{VERSION}.efi", f"gift-edge_{NEXT}.efi"}, "no counter is left"
+    # The extension with codecs came with it.
+    assert box.partition(f"gift-codecs_{VERSION}") and box.partition(f"gift-codecs_{NEXT}")
     box.power_on()
     listens(box)
     assert version_of(box) == NEXT
+    assert box.agent.show("run-gift-codecs.mount", "ActiveState") == "active"
 
 
 @pytest.mark.campaign

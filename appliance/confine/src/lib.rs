@@ -89,8 +89,8 @@ const PROGRAM_CALLS: &[libc::c_long] = &[
 ];
 
 /// What a program with threads may call besides. `clone` only for a thread, see `program_rules`; `clone3`, whose flags a filter cannot
-/// see, is answered as by a kernel without it.
-const THREAD_CALLS: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_clock_nanosleep];
+/// see, is answered as by a kernel without it. `dup`: ffmpeg 7 works on copies of the descriptors it is given.
+const THREAD_CALLS: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_clock_nanosleep, libc::SYS_dup];
 
 /// Why the sandbox could not be closed. The process must end.
 #[derive(Debug, thiserror::Error)]

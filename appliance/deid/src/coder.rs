@@ -23,7 +23,7 @@ use crate::{protocol::Coder as Asked, settings::Video, work::FilmFiles};
 
 /// How often it is looked whether a coder has ended.
 const LOOK: Duration = Duration::from_millis(2);
-/// Longest time for a coder that is only tried.
+/// Longest time for a coder that is only tried, once.
 const TRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a coder is tried on, px.
 const TRY_SIDE: u16 = 64;
@@ -193,8 +193,10 @@ pub fn try_out(video: &Video) -> Result<(), CodeFault> {
         return Err(CodeFault::Missing(missing.clone()));
     }
     let memory = |name: &str| memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from).map_err(io::Error::from);
-    let deadline = Some(Instant::now() + TRY_TIMEOUT);
-    let ended = |started| wait(started, deadline, &mut || ()).filter(ExitStatus::success).ok_or(CodeFault::Failed);
+    let ended = |started| {
+        let deadline = Some(Instant::now() + TRY_TIMEOUT);
+        wait(started, deadline, &mut || ()).filter(ExitStatus::success).ok_or(CodeFault::Failed)
+    };
     for standard in [Standard::Mpeg2Main, Standard::Avc41, Standard::HevcMain, Standard::HevcMain10] {
         let coding = Coding { standard, rows: TRY_SIDE, columns: TRY_SIDE };
         let (mut frames, encoded) = (memory("gift-frames")?, memory("gift-stream")?);
