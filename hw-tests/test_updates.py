@@ -105,7 +105,7 @@ def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, 
     box.power_on()
     listens(box)
     assert version_of(box) == NEXT
-    assert box.agent.show("run-gift-codecs.mount", "ActiveState") == "active"
+    box.agent.wait_until(lambda: box.agent.show("run-gift-codecs.mount", "ActiveState") == "active", 60, "the new extension is mounted")
 
 
 @pytest.mark.campaign

@@ -85,7 +85,11 @@ fn one(archive: &mut File, part: &UpdatePart, to: &Path) -> Result<(), InstallEr
 /// Has the version written to the other slot; whether it is.
 pub(crate) fn write(installer: &Path, update: &Update) -> bool {
     let codecs = update.codecs.is_none() || transfer(installer, &["--component=codecs"], update);
-    codecs && transfer(installer, &[], update)
+    let written = codecs && transfer(installer, &[], update);
+    if written {
+        info!("version {} is written", update.image);
+    }
+    written
 }
 
 fn transfer(installer: &Path, which: &[&str], update: &Update) -> bool {
@@ -99,10 +103,7 @@ fn transfer(installer: &Path, which: &[&str], update: &Update) -> bool {
         .stderr(Stdio::inherit())
         .status();
     match done {
-        Ok(status) if status.success() => {
-            info!("version {} is written", update.image);
-            true
-        }
+        Ok(status) if status.success() => true,
         Ok(status) => {
             warn!("systemd-sysupdate: {status}");
             false
