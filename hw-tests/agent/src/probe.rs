@@ -225,8 +225,11 @@ fn connections(unit: &str) {
     tried("netlink socket", socket(libc::AF_NETLINK, libc::SOCK_RAW, 0));
     tried("vsock socket", socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0));
     tried("alg socket", socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0));
-    if unit != "uplink" {
+    // Who talks to the hub, and who talks to the receiver.
+    if !matches!(unit, "uplink" | "canary") {
         tried("internet socket", socket(libc::AF_INET, libc::SOCK_STREAM, 0));
+    }
+    if unit != "uplink" {
         tried("IPv6 socket", socket(libc::AF_INET6, libc::SOCK_STREAM, 0));
     }
     for side in ["scanner", "wan"] {
