@@ -95,7 +95,11 @@ const HOUSES: &[&str] = &[
 fn tried(what: impl Into<String>, result: io::Result<()>) {
     let error = result.err();
     let said = error.as_ref().map(ToString::to_string);
-    let errno = error.map(|error| error.raw_os_error().unwrap_or(-1));
+    let errno = error.map(|error| match error.kind() {
+        // Of our own making: nobody answered in time.
+        io::ErrorKind::TimedOut => libc::ETIMEDOUT,
+        _ => error.raw_os_error().unwrap_or(-1),
+    });
     println!("{}", json!({ "tried": what.into(), "errno": errno, "said": said }));
 }
 
