@@ -130,6 +130,8 @@ def test_words_added_to_the_command_line_close_the_state(box, scanner):
     that the box needs a person."""
     box.firmware_strings = ["io.systemd.stub.kernel-cmdline-extra=systemd.import_credentials=yes"]
     box.power_on()
+    # The machine's screen is there before its kernel is.
+    box.expect(r"\[ +[0-9.]+\]", 120)
     watch = LedWatch(box.home / "vnc.sock")
     box.expect(r"(?i)dependency failed for.*var|failed to (unseal|activate)", 240)
     box.expect(r"the state is closed", 120)
