@@ -102,7 +102,7 @@ if [ "$codecs" != none ]; then
 fi
 
 # An update is made of whatever parts of a version are here.
-rm -rf "${work:?}/$out/gift-edge_$version" "$work/$out/gift-edge_$version".*
+rm -f "$work/$out/gift-edge_$version".{efi,root.raw,verity.raw,codecs.raw}
 inside env -u CARGO mkosi --force --environment "FURTHER=$further" --image-version "$version" \
     --secure-boot-key /gift/work/keys/boot.key --secure-boot-certificate /gift/work/keys/boot.crt \
     --sign-expected-pcr-key /gift/work/keys/boot.key --sign-expected-pcr-certificate /gift/work/keys/boot.crt \
