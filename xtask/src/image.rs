@@ -93,6 +93,9 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     if output(Command::new("id").arg("-u"))?.trim() != "0" {
         bail!("building the image needs root (mount namespaces, a Debian root of its own)");
     }
+    if options.codecs == Codecs::Keep && (!options.bench || options.twice) {
+        bail!("the extension that was made last may be the bench's: a product's is made");
+    }
     install::image_packages()?;
     let target = build::target(root);
     let out = build_image(root, &target, options)?;
