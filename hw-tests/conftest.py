@@ -14,9 +14,12 @@ from bench.scanner import Scanner
 ROOT = Path(__file__).resolve().parent.parent
 
 
-# The image that boxes begin with, and the one that they are updated to.
+# The image that boxes begin with, the one that they are updated to, and (in the campaign) a newer one without the extension with codecs.
 VERSION = os.environ.get("GIFT_HW_VERSION", "0.1.0")
 NEXT = os.environ.get("GIFT_HW_NEXT", "0.1.0.1")
+PLAIN = os.environ.get("GIFT_HW_PLAIN", "0.1.0.3")
+# Settings of deid that switch on what needs the extension.
+CODECS_ON = '[video]\nmode = "redact"\n\n[ocr]\nmode = "all"\ntimeout-seconds = 60\n'
 
 
 def target() -> Path:

@@ -11,10 +11,13 @@ import time
 import pytest
 from bench import network
 from bench.leds import LedWatch
-from conftest import NEXT, VERSION
+from conftest import CODECS_ON, NEXT, PLAIN, VERSION
 
 # Power cuts while an update runs.
 CUTS = int(os.environ.get("GIFT_HW_UPDATE_CUTS", "3"))
+# So many at most on the way of one update.
+CUTS_OF_ONE = 5
+EXTENSION = "/run/gift/codecs"
 # Longer than an update takes, from the hub's word to the restart.
 WRITTEN = 240
 BOOTED = 300
@@ -64,8 +67,10 @@ def kernels(box) -> list[str]:
     return sorted(line.rsplit("/", 1)[-1] for line in said.split())
 
 
-def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, offer):
-    took, watch = {}, None
+def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, factory, offer):
+    """Also with video and second look on, which deid tries before it works."""
+    took = {}
+    factory.personalise_again(box, 2, deid=CODECS_ON)
     box.power_on()
     listens(box)
     watch = LedWatch(box.home / "vnc.sock")
@@ -100,12 +105,39 @@ def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, 
     assert "update" not in "".join(line for line in box.log().splitlines() if "refused" in line)
     box.power_cut()
     assert set(kernels(box)) == {f"gift-edge_{VERSION}.efi", f"gift-edge_{NEXT}.efi"}, "no counter is left"
-    # The extension with codecs came with it.
+    # The extension with codecs came with it: both are there, and the new image has its own.
     assert box.partition(f"gift-codecs_{VERSION}") and box.partition(f"gift-codecs_{NEXT}")
     box.power_on()
-    listens(box)
+    box.expect(r"gift-deid\[\d+\]: .*deid started", BOOTED)
     assert version_of(box) == NEXT
-    box.agent.wait_until(lambda: box.agent.show("run-gift-codecs.mount", "ActiveState") == "active", 60, "the new extension is mounted")
+    assert f"\nIMAGE_VERSION={NEXT}\n" in box.agent.read(f"{EXTENSION}/usr/lib/extension-release.d/extension-release.codecs")
+
+
+@pytest.mark.campaign
+def test_an_update_without_the_extension_is_kept_by_a_box_that_does_not_use_it(box, hub, scanner, offer):
+    box.power_on()
+    listens(box)
+    before = len(hub.instances())
+    serial = offer(PLAIN)
+    box.expect(rf"(?s)starting again into the new image.*update {serial}: Confirmed", WRITTEN + BOOTED + 300)
+    assert version_of(box) == PLAIN
+    scanner.send_when_it_listens(scanner.objects(2, seed=13), 60)
+    hub.wait_for_instances(before + 2, 180)
+    assert box.agent.show("gift-codecs.service", "ConditionResult") == "no"
+    assert box.agent.show("run-gift-codecs.mount", "ActiveState") == "inactive"
+
+
+@pytest.mark.campaign
+def test_an_update_without_the_extension_is_given_up_by_a_box_that_uses_it(box, factory, offer):
+    factory.personalise_again(box, 2, deid=CODECS_ON)
+    box.power_on()
+    box.expect(r"gift-deid\[\d+\]: .*deid started", BOOTED)
+    serial = offer(PLAIN)
+    box.expect(r"starting again into the new image", WRITTEN)
+    box.expect(rf"update {serial}: did not work", 3 * BOOTED)
+    assert "gift-video: not there" in box.log() or "gift-ocr: not there" in box.log()
+    box.expect(rf"(?s)update {serial}: did not work.*gift-deid\[\d+\]: .*deid started", BOOTED)
+    assert version_of(box) == VERSION
 
 
 @pytest.mark.campaign
@@ -207,30 +239,43 @@ def test_an_image_that_does_not_work_is_given_up(box, offer, fault):
 
 
 @pytest.mark.campaign
-def test_power_cuts_while_an_update_runs(box, hub, scanner, offer):
+def test_power_cuts_while_an_update_runs(box, hub, scanner, offer, work):
     """The power goes at random moments between the hub's word and the end of the trial: one slot always boots, and at the end the new
-    image runs or was given up in order."""
-    chance = random.Random(20261129)
-    before = len(hub.instances())
-    serial = offer()
-    for cut in range(CUTS):
+    image runs or was given up in order. A few cuts, then it comes to its end; then a box that has not been updated, and the next ones."""
+    chance, left = random.Random(20261129), CUTS
+    fresh = box.clone(work / "not-updated")
+    while left:
+        serial = offer()
+        left -= cut_and_end(box, hub, serial, min(left, CUTS_OF_ONE), chance)
+        page = hub.fleet_page()
+        before = len(hub.instances())
+        # Each round's own, so that nothing of the round before counts.
+        scanner.send_when_it_listens(scanner.objects(2, seed=1000 + serial), 120)
+        hub.wait_for_instances(before + 2, 240)
+        assert version_of(box) == (NEXT if f"update {serial}: confirmed" in page else VERSION)
+        assert not re.search(r"(?i)ext4-fs error|structure needs cleaning", box.log())
+        box.power_cut()
+        shutil.rmtree(box.home)
+        fresh.clone(box.home)
+    shutil.rmtree(fresh.home)
+
+
+def cut_and_end(box, hub, serial: int, cuts: int, chance: random.Random) -> int:
+    """So many power cuts, or fewer if the update comes to its end before; how many, after it has."""
+    for made in range(1, cuts + 1):
         box.power_on()
         box.expect(r"gift-(receiver|updater)\[\d+\]: ", BOOTED)
-        time.sleep(chance.uniform(0, 75))
+        time.sleep(chance.uniform(0, 110))
+        said = re.findall(rf"update {serial}: \w+|starting again into the new image", box.log())
         box.power_cut()
-        print(f"\ncut {cut}: {kernels(box)}")
+        print(f"\nupdate {serial}: cut after {said[-1:] or 'nothing of it'}, kernels {kernels(box)}")
+        if said and re.search("Confirmed|did", said[-1]):
+            break
     box.power_on()
     # Whatever the cuts did, it comes to an end by itself: kept, or (two cuts in two trials) given up in order.
     until = time.monotonic() + 3 * BOOTED
-    while True:
-        page = hub.fleet_page()
-        if f"update {serial}: confirmed" in page or f"update {serial}: did not work" in page:
-            break
-        assert time.monotonic() < until, re.findall(r"update [^<]*", page)
+    while not re.search(rf"update {serial}: (confirmed|did not work)", hub.fleet_page()):
+        assert time.monotonic() < until, re.findall(r"update [^<]*", hub.fleet_page())
         time.sleep(3)
-    print(re.findall(r"update [^<]*", page))
-    objects = scanner.objects(2, seed=12)
-    scanner.send_when_it_listens(objects, 120)
-    hub.wait_for_instances(before + 2, 240)
-    assert version_of(box) == (NEXT if "confirmed" in page else VERSION)
-    assert not re.search(r"(?i)ext4-fs error|structure needs cleaning", box.log())
+    print(re.findall(r"update [^<]*", hub.fleet_page()))
+    return made

@@ -80,25 +80,32 @@ inside() {
 mkosi_common=(--sandbox-tree /gift/work/sandbox --package-cache-dir /gift/work/cache --workspace-directory /gift/work
     --source-date-epoch "${SOURCE_DATE_EPOCH:-0}")
 
-if [ "$codecs" = make ]; then
-    rm -rf "$work/codecs"
-    mkdir -p "$work/codecs/image/codecs"
-    inside env -u CARGO mkosi --force --directory codecs "${mkosi_common[@]}" --extra-tree /gift/work/codecs-stage \
-        --output-directory /gift/work/codecs build
-    # Without salt and with one UUID: the hash is that of what is in it.
-    inside env SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}" bash -euc 'cd /gift/work/codecs
-        mksquashfs tree/usr tree/packages tree/needs image/codecs/codecs.raw -comp zstd -Xcompression-level 19 -b 1M -all-root -no-xattrs \
-            -reproducible -quiet -no-progress
-        size=$(stat -c %s image/codecs/codecs.raw)
-        veritysetup format image/codecs/codecs.raw image/codecs/codecs.raw --hash-offset="$size" --data-blocks="$((size / 4096))" --salt=- \
-            --uuid=6f2c5d8e-0c5c-4d5b-9a53-70b1d9a0c004 >verity
-        echo "ROOT_HASH=$(sed -n "s/^Root hash:[[:space:]]*//p" verity)"
-        echo "HASH_OFFSET=$size"' >"$work/codecs/codecs.env"
-fi
 with_codecs=()
+extension=codecs/$out
+if [ "$codecs" = make ]; then
+    rm -rf "${work:?}/$extension"
+    mkdir -p "$work/$extension"
+    inside env -u CARGO mkosi --force --directory codecs "${mkosi_common[@]}" --extra-tree /gift/work/codecs-stage \
+        --output-directory "/gift/work/$extension" build
+fi
 if [ "$codecs" != none ]; then
-    cp "$work/codecs/codecs.env" "$work/stage/usr/share/gift/codecs.env"
-    with_codecs=(--extra-tree /gift/work/codecs/image --repart-directory codecs/repart)
+    # It says of which image it is, so that each version's is another. Without salt: its hash is that of what is in it. Without
+    # superblock: nothing of how it is verified is read from it (gift-codecs.service says the rest).
+    inside env SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-0}" bash -euc 'cd "/gift/work/$1"
+        rm -rf image codecs.env && mkdir -p image/codecs
+        release=tree/usr/lib/extension-release.d/extension-release.codecs raw=image/codecs/codecs.raw
+        sed -i "/^IMAGE_VERSION=/d" "$release"
+        echo "IMAGE_VERSION=$2" >>"$release"
+        mksquashfs tree/usr tree/packages tree/needs "$raw" -comp zstd -Xcompression-level 19 -b 1M -all-root -no-xattrs \
+            -reproducible -quiet -no-progress
+        size=$(stat -c %s "$raw")
+        veritysetup format "$raw" "$raw" --no-superblock --hash=sha256 --data-block-size=4096 --hash-block-size=4096 \
+            --data-blocks="$((size / 4096))" --hash-offset="$size" --salt=- >verity
+        hash=$(sed -n "s/^Root hash:[[:space:]]*//p" verity)
+        [ "$((size % 4096))" = 0 ] && [[ $hash =~ ^[0-9a-f]{64}$ ]] || { echo "image: no hashes of the extension with codecs" >&2; exit 1; }
+        printf "ROOT_HASH=%s\nDATA_BLOCKS=%s\nHASH_OFFSET=%s\n" "$hash" "$((size / 4096))" "$size" >codecs.env' pack "$extension" "$version"
+    cp "$work/$extension/codecs.env" "$work/stage/usr/share/gift/codecs.env"
+    with_codecs=(--extra-tree "/gift/work/$extension/image" --repart-directory codecs/repart)
 fi
 
 # An update is made of whatever parts of a version are here.
@@ -111,11 +118,11 @@ inside env -u CARGO mkosi --force --environment "FURTHER=$further" --image-versi
     build
 
 if [ "$codecs" != none ]; then
-    # The extension replaces nothing of the root, and with it nothing is missing.
-    inside bash -euc 'cd /gift/work; root=$1/gift-edge_$2.root.raw
-        unsquashfs -l -d "" "$root" | sort >codecs/of-the-root
-        (cd codecs/tree && find usr ! -type d -printf "/%p\n") | sort >codecs/of-the-extension
-        ! comm -12 codecs/of-the-root codecs/of-the-extension | grep . || { echo "in-the-root lacks the packages of these" >&2; exit 1; }
-        ! sort codecs/of-the-root codecs/of-the-extension | comm -13 - codecs/tree/needs | grep . || { echo "these are missing: in-the-root names too many packages" >&2; exit 1; }
-    ' check "$out" "$version"
+    # The extension replaces nothing of the root, and with it nothing is missing. An image of which that is not so does not stay.
+    inside bash -euc 'cd "/gift/work/$3"; root=../../$1/gift-edge_$2.root.raw
+        unsquashfs -l -d "" "$root" | sort >of-the-root
+        (cd tree && find usr ! -type d -printf "/%p\n") | sort >of-the-extension
+        ! comm -12 of-the-root of-the-extension | grep . || { echo "in-the-root lacks the packages of these" >&2; exit 1; }
+        ! sort of-the-root of-the-extension | comm -13 - tree/needs | grep . || { echo "these are missing: in-the-root names too many packages" >&2; exit 1; }
+    ' check "$out" "$version" "$extension" || { rm -f "$work/$out/gift-edge_$version".*; exit 1; }
 fi

@@ -96,7 +96,8 @@ class Factory:
         out, archive = self.home / f"update-{serial}.json", self.home / f"update-{serial}.archive"
         out.unlink(missing_ok=True)
         archive.unlink(missing_ok=True)
-        self.keys("update", str(parts), "--image-version", version, "--serial", str(serial), "--days", str(days),
+        plain = [] if (parts / f"gift-edge_{version}.codecs.raw").exists() else ["--without-codecs"]
+        self.keys("update", str(parts), "--image-version", version, "--serial", str(serial), "--days", str(days), *plain,
                   "--key", str(key or self.signer.parent / "update.key"), "--archive", str(archive), "--out", str(out))  # fmt: skip
         return out, archive
 

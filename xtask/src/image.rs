@@ -19,6 +19,8 @@ use crate::{
 
 /// Version of the image that the tests update the box to.
 const NEXT_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
+/// And a newer one without the extension with codecs.
+const PLAIN_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), ".3");
 
 /// What is installed in `/usr/bin` of the image (image-build/executables.root).
 const PROGRAMS: &[&str] = &[
@@ -45,7 +47,7 @@ enum Codecs {
     None,
     /// Yes.
     Make,
-    /// The one that was made last.
+    /// Of the files that were made last, packed for this version.
     Keep,
 }
 
@@ -183,7 +185,8 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
         .arg(if options.bench { "executables.bench" } else { "" }))?;
     let out = work.join(if options.bench { "bench" } else { "out" });
     programs.extend(further);
-    let codecs = (!further.is_empty()).then(|| work.join("codecs/tree/packages"));
+    let codecs = (!further.is_empty())
+        .then(|| work.join(format!("codecs/{}/tree/packages", if options.bench { "bench" } else { "out" })));
     let archive = work.join("cache/cache/apt/archives");
     sbom::write(root, &out, &archive, &options.image_version, &programs, codecs.as_deref())?;
     println!("root hash: {}", sbom::root_hash(&out, &options.image_version)?);
@@ -277,10 +280,15 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
-    // The box's, the next version, which the running box is updated to, and for the campaign what is shipped (but for its programs,
-    // which are those of the tests, too).
+    // The box's, the next version, which the running box is updated to, and for the campaign one without the extension, and what is shipped
+    // (but for its programs, which are those of the tests, too).
     let own = env!("CARGO_PKG_VERSION");
-    let images = [(own, true, Codecs::Make), (NEXT_VERSION, true, Codecs::Keep), (own, false, Codecs::None)];
+    let images = [
+        (own, true, Codecs::Make),
+        (NEXT_VERSION, true, Codecs::Keep),
+        (PLAIN_VERSION, true, Codecs::None),
+        (own, false, Codecs::None),
+    ];
     let wanted = if which.is_empty() { images.len() } else { 2 };
     for (image_version, bench, codecs) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
         let (image_version, binaries) = (image_version.to_owned(), Some(binaries.clone()));
@@ -304,6 +312,7 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("GIFT_HW_VERSION", env!("CARGO_PKG_VERSION"))
         .env("GIFT_HW_NEXT", NEXT_VERSION)
+        .env("GIFT_HW_PLAIN", PLAIN_VERSION)
         .env("GIFT_HW_CUTS", cuts.to_string())
         .env("GIFT_HW_FLIPS", flips.to_string())
         .env("GIFT_HW_UPDATE_CUTS", update_cuts.to_string())

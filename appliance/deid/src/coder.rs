@@ -23,8 +23,6 @@ use crate::{protocol::Coder as Asked, settings::Video, work::FilmFiles};
 
 /// How often it is looked whether a coder has ended.
 const LOOK: Duration = Duration::from_millis(2);
-/// Longest time for a coder that is only tried, once.
-const TRY_TIMEOUT: Duration = Duration::from_secs(30);
 /// What a coder is tried on, px.
 const TRY_SIDE: u16 = 64;
 
@@ -181,11 +179,11 @@ fn wait(mut started: Started, deadline: Option<Instant>, alive: &mut dyn FnMut()
     }
 }
 
-/// That it works: everything is there, and a short film of each codec is encoded and decoded.
+/// That it works: everything is there, and a short film of each codec is encoded and decoded by `deadline`.
 ///
 /// # Errors
 /// [`CodeFault`]; the process must not serve.
-pub fn try_out(video: &Video) -> Result<(), CodeFault> {
+pub fn try_out(video: &Video, deadline: Instant) -> Result<(), CodeFault> {
     if !video.is_on() {
         return Ok(());
     }
@@ -193,10 +191,8 @@ pub fn try_out(video: &Video) -> Result<(), CodeFault> {
         return Err(CodeFault::Missing(missing.clone()));
     }
     let memory = |name: &str| memfd_create(name, MFdFlags::MFD_CLOEXEC).map(File::from).map_err(io::Error::from);
-    let ended = |started| {
-        let deadline = Some(Instant::now() + TRY_TIMEOUT);
-        wait(started, deadline, &mut || ()).filter(ExitStatus::success).ok_or(CodeFault::Failed)
-    };
+    let ended =
+        |started| wait(started, Some(deadline), &mut || ()).filter(ExitStatus::success).ok_or(CodeFault::Failed);
     for standard in [Standard::Mpeg2Main, Standard::Avc41, Standard::HevcMain, Standard::HevcMain10] {
         let coding = Coding { standard, rows: TRY_SIDE, columns: TRY_SIDE };
         let (mut frames, encoded) = (memory("gift-frames")?, memory("gift-stream")?);
@@ -272,12 +268,16 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named_and_what_is_off_is_not_asked_for() {
+        let soon = Instant::now() + Duration::from_secs(60);
         let video = Video { mode: VideoMode::Redact, coder: "/nowhere/gift-video".into(), ..Video::default() };
-        assert_eq!(try_out(&video).unwrap_err().to_string(), "/nowhere/gift-video: not there");
+        assert_eq!(try_out(&video, soon).unwrap_err().to_string(), "/nowhere/gift-video: not there");
         assert!(Coders::of(&Video::default(), 1, &files()).unwrap().is_none());
-        try_out(&Video::default()).unwrap();
+        try_out(&Video::default(), soon).unwrap();
         let video = Video { coder: "/bin/false".into(), program: "/bin/false".into(), ..video };
-        assert!(matches!(try_out(&video), Err(CodeFault::Failed)));
+        assert!(matches!(try_out(&video, soon), Err(CodeFault::Failed)));
+        // Time is up for all of them together.
+        let stuck = Video { coder: "/bin/cat".into(), ..video };
+        assert!(matches!(try_out(&stuck, Instant::now()), Err(CodeFault::Failed)));
     }
 
     #[test]

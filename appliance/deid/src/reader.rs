@@ -65,11 +65,11 @@ impl Reader {
         (ocr.mode != Mode::Off).then(|| Self { ocr: ocr.clone() })
     }
 
-    /// That it works: everything is there, and a blank picture is read.
+    /// That it works: everything is there, and a blank picture is read by `deadline` and within the time set.
     ///
     /// # Errors
     /// [`ReadFault`]; the process must not serve.
-    pub fn try_out(&self) -> Result<(), ReadFault> {
+    pub fn try_out(&self, deadline: Option<Instant>) -> Result<(), ReadFault> {
         let Ocr { reader, program, tessdata, .. } = &self.ocr;
         if let Some(missing) = [reader, program, tessdata].into_iter().find(|path| !path.exists()) {
             return Err(ReadFault::Missing(missing.clone()));
@@ -78,7 +78,7 @@ impl Reader {
         let mut blank = File::from(memfd_create("gift-picture", MFdFlags::MFD_CLOEXEC).map_err(io::Error::from)?);
         blank.write_all(header)?;
         blank.write_all(&vec![0; pixels])?;
-        self.read(&blank, None, &mut || ()).map(drop)
+        self.read(&blank, deadline, &mut || ()).map(drop)
     }
 
     /// Has `picture` read, by `deadline` and within the time set; `alive` is called about once a second.
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_named() {
         let ocr = Ocr { mode: Mode::All, reader: "/nowhere/gift-ocr".into(), ..Ocr::default() };
-        let fault = Reader::of(&ocr).unwrap().try_out().unwrap_err();
+        let fault = Reader::of(&ocr).unwrap().try_out(None).unwrap_err();
         assert_eq!(fault.to_string(), "/nowhere/gift-ocr: not there");
         assert!(Reader::of(&Ocr::default()).is_none());
     }

@@ -1,6 +1,10 @@
 //! Start-up of the monitor, in order: keys, ledger, quarantine (made to agree), own directories, drop directories, policy.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use gift_service::now_ms;
 use gift_spool::{Collector, Depositor, Limits};
@@ -25,6 +29,9 @@ use crate::{
 /// Most items that one look at the intake returns: more than one scanner's share of the quarantine, so that objects that
 /// wait for room there do not hide the others.
 const SCAN: usize = 100_000;
+/// Longest time for trying the programs of the second look and of video, all of them: an image on trial has four minutes from power-on
+/// (gift-update-check.service).
+const TRY_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// What [`open`] opened.
 #[derive(Debug)]
@@ -43,11 +50,12 @@ pub struct Opened {
 /// Whatever is missing; the process must not serve.
 pub fn open(settings: Settings) -> Result<Opened, DeidError> {
     events::second_look(settings.ocr.mode);
+    let tried_by = Instant::now() + TRY_TIMEOUT;
     if let Some(reader) = Reader::of(&settings.ocr) {
-        reader.try_out()?;
+        reader.try_out(Some(tried_by))?;
     }
     events::video(settings.video.mode);
-    coder::try_out(&settings.video)?;
+    coder::try_out(&settings.video, tried_by)?;
     let own = quarantine_credential(&settings)?;
     let keys = site_keys(&settings)?;
     let domains = domains(&settings)?;

@@ -88,7 +88,7 @@ impl Bench {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
         let judge = Judge::new(&PolicyTexts::load(&root, ReadLimits::default()).unwrap()).unwrap();
         let reader = Reader::of(&ocr).unwrap();
-        reader.try_out().unwrap();
+        reader.try_out(None).unwrap();
         let scratch = tempfile::tempfile().unwrap();
         let sight = Sight { scratch, reader, sampling: Sampling::new(ocr), text: String::new() };
         Self { judge, sight }

@@ -140,7 +140,7 @@ fn second_look(ocr: bool, reader: Option<PathBuf>) -> anyhow::Result<Ocr> {
     };
     let settings = Ocr { mode: Mode::All, reader, ..Ocr::default() };
     if let Some(reader) = Reader::of(&settings) {
-        reader.try_out().context("--ocr")?;
+        reader.try_out(None).context("--ocr")?;
     }
     Ok(settings)
 }

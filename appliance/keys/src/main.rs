@@ -160,6 +160,10 @@ enum Verb {
         /// For how many days boxes take it.
         #[arg(long, value_name = "DAYS", default_value_t = 90)]
         days: u64,
+        /// The image is made without the extension with codecs. Has to be said: with its part merely missing, boxes would lose video and
+        /// second look.
+        #[arg(long)]
+        without_codecs: bool,
         /// The signer's key file.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
@@ -269,9 +273,9 @@ fn main() -> Result<()> {
             files::write(&out, provisioning::make(&texts, serial, number, today, &files::read(&key)?)?)?;
             println!("number {number}");
         }
-        Verb::Update { image, image_version, serial, days, key, archive, out } => {
-            let (image, version) = (image.as_path(), &image_version);
-            let order = update::Order { image, version, serial, today: Utc::now().date_naive(), days };
+        Verb::Update { image, image_version, serial, days, without_codecs, key, archive, out } => {
+            let (image, version, codecs) = (image.as_path(), &image_version, !without_codecs);
+            let order = update::Order { image, version, codecs, serial, today: Utc::now().date_naive(), days };
             files::write(&out, update::make(&order, &files::read(&key)?, &archive)?)?;
             println!("serial {serial}");
         }

@@ -33,6 +33,9 @@ pub enum UpdateMakeError {
     /// The kernel image names no root.
     #[error("the kernel image's command line has no roothash")]
     NoRootHash,
+    /// The order says that there is none.
+    #[error("the extension with codecs is there, but the update is to be without it")]
+    Codecs,
     /// The calendar ends.
     #[error("so many days from now there is no day")]
     Days,
@@ -41,10 +44,12 @@ pub enum UpdateMakeError {
 /// What an update is to be.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
-    /// Directory with `gift-edge_VERSION.root.raw`, `.verity.raw`, `.efi`, and `.codecs.raw` if the image is made with it (`cargo xtask image`).
+    /// Directory with `gift-edge_VERSION.root.raw`, `.verity.raw`, `.efi`, and with codecs `.codecs.raw` (`cargo xtask image`).
     pub image: &'a Path,
     /// The image's version.
     pub version: &'a ImageVersion,
+    /// Whether it is made with the extension with codecs.
+    pub codecs: bool,
     /// Its serial.
     pub serial: u64,
     /// The day it is made.
@@ -64,14 +69,16 @@ pub fn make(order: &Order<'_>, key: &str, archive: &Path) -> Result<Vec<u8>, Upd
         move |source| FileError { path, source }
     };
     let file = |ending: &str| order.image.join(format!("gift-edge_{}.{ending}", order.version));
-    let kernel = file("efi");
+    let (kernel, codecs) = (file("efi"), file("codecs.raw"));
+    if !order.codecs && codecs.try_exists().map_err(of(&codecs))? {
+        return Err(UpdateMakeError::Codecs);
+    }
     let root_hash = root_hash(&fs::read(&kernel).map_err(of(&kernel))?).ok_or(UpdateMakeError::NoRootHash)?;
     let out = File::create_new(archive).map_err(of(archive))?;
     let (mut out, mut whole) = (BufWriter::with_capacity(PIECE, out), Sha256::new());
     let mut part = |path: &Path| append(path, &mut out, &mut whole).map_err(of(path));
     let (root, verity) = (part(&file("root.raw"))?, part(&file("verity.raw"))?);
-    let codecs = file("codecs.raw");
-    let codecs = if codecs.exists() { Some(part(&codecs)?) } else { None };
+    let codecs = if order.codecs { Some(part(&codecs)?) } else { None };
     let kernel = part(&kernel)?;
     let out = out.into_inner().map_err(io::IntoInnerError::into_error).map_err(of(archive))?;
     out.sync_all().map_err(of(archive))?;
@@ -159,7 +166,7 @@ mod tests {
         let (secret, public) = crate::bundle::policy_key().unwrap();
         let version = ImageVersion::parse("1.2.3").unwrap();
         let today = NaiveDate::from_ymd_opt(2026, 11, 29).unwrap();
-        let order = Order { image: directory.path(), version: &version, serial: 8, today, days: 30 };
+        let order = Order { image: directory.path(), version: &version, codecs: false, serial: 8, today, days: 30 };
         let archive = directory.path().join("archive");
         let signed = SignedUpdate::from_json(&make(&order, &secret, &archive).unwrap()).unwrap();
         assert!(gift_provision::Trust::parse(&public).unwrap().signed(&signed.signed_bytes(), &signed.signature));
@@ -177,9 +184,13 @@ mod tests {
         assert_eq!(hex::encode(Sha256::digest(&bytes)), update.archive.as_str());
         // Nothing is replaced.
         assert!(make(&order, &secret, &archive).is_err());
-        // With the extension, which lies before the kernel image.
+        // With the extension, which lies before the kernel image; whether it is to be there has to be said.
+        let with_codecs = Order { codecs: true, ..order };
+        let made = |order, name| make(order, &secret, &directory.path().join(name));
+        assert!(matches!(made(&with_codecs, "missing"), Err(UpdateMakeError::File(_))));
         put("codecs.raw", b"codecs\0");
-        let signed = make(&order, &secret, &directory.path().join("second")).unwrap();
+        assert!(matches!(made(&order, "unsaid"), Err(UpdateMakeError::Codecs)));
+        let signed = made(&with_codecs, "second").unwrap();
         let update = Update::parse(&SignedUpdate::from_json(&signed).unwrap().update).unwrap();
         assert_eq!(update.codecs.map(|part| (part.length, part.size)), Some((6, 7)));
         let bytes = fs::read(directory.path().join("second")).unwrap();

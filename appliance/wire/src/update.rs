@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Sha256Hex, WIRE_VERSION, bundle::is_day};
 
@@ -40,12 +40,17 @@ pub struct Update {
     /// Its verity hashes: second.
     pub verity: UpdatePart,
     /// The extension with codecs, where the image is made with it: third. The root knows its hash.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "part")]
     pub codecs: Option<UpdatePart>,
     /// The signed kernel image (UKI): last.
     pub kernel: UpdatePart,
     /// SHA-256 of the whole archive, which it is asked for by.
     pub archive: Sha256Hex,
+}
+
+/// Either there or not: `null` would be a second way to say that it is not.
+fn part<'de, D: Deserializer<'de>>(from: D) -> Result<Option<UpdatePart>, D::Error> {
+    UpdatePart::deserialize(from).map(Some)
 }
 
 /// One part of the archive.
@@ -232,6 +237,8 @@ mod tests {
         let with_codecs = Update { codecs: Some(update().kernel), ..update() };
         assert_eq!(parse(&with_codecs), Ok(with_codecs.clone()));
         assert_eq!(with_codecs.archive_bytes(), 144 << 20);
+        let null = serde_json::to_string(&update()).unwrap().replacen('{', "{\"codecs\":null,", 1);
+        assert_eq!(Update::parse(&null), Err(UpdateError::Form));
         let with = |change: fn(&mut Update)| {
             let mut update = update();
             change(&mut update);
