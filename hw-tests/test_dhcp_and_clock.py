@@ -56,6 +56,36 @@ def test_addresses_names_and_time(box, hub, scanner, factory, bench_tools):
 
 
 @pytest.mark.campaign
+def test_a_clock_that_is_behind_learns_the_time_from_the_hubs_certificate(box, hub, scanner):
+    """No time server answers, and the hub's certificate was made 29 hours after what the machine's clock says: the box does not talk to that hub,
+    moves its clock to the certificate's, then does; and after a power cut it is not behind again."""
+
+    def ahead() -> float:
+        """How far the box's clock is before this machine's, hours."""
+        box.agent.run("systemctl", "restart", "gift-name-servers.service")
+        started = box.agent.run("systemctl", "show", "--timestamp=unix", "--value", "-p", "ExecMainStartTimestamp", "gift-name-servers.service")
+        return (int(started.strip().removeprefix("@")) - time.time()) / 3600
+
+    before = len(hub.instances())
+    with hub.at("+30h"):
+        box.power_on()
+        box.expect(r"gift-receiver\[\d+\]: listening", 240)
+        scanner.send_when_it_listens(scanner.objects(2, seed=6), 60)
+        behind = box.expect(r"gift-clock\[\d+\]: .*the clock was (\d+) s behind it", 120)
+        assert 28 * 3600 < int(behind.group(1)) < 30 * 3600
+        hub.wait_for_instances(before + 2, 180)
+        assert 28 < ahead() < 30
+        # Saved once a minute.
+        time.sleep(75)
+        box.power_cut()
+        box.power_on()
+        box.expect(r"gift-receiver\[\d+\]: listening", 240)
+        scanner.send_when_it_listens(scanner.objects(2, seed=8), 60)
+        hub.wait_for_instances(before + 4, 180)
+        assert 28 < ahead() < 30
+
+
+@pytest.mark.campaign
 def test_a_proxy_is_the_only_way_out(box, hub, scanner, factory, bench_tools):
     """The hub is there on its own port, too, but the box goes through the proxy, and its filter lets it go nowhere else."""
     settings = bench_tools.shared / "tinyproxy.conf"

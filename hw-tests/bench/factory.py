@@ -84,6 +84,9 @@ class Factory:
                 assert f"# {line}" in uplink
                 uplink = uplink.replace(f"# {line}", line)
             uplink = uplink.replace(inbox, f"{inbox}\ninterval-seconds = 5")
+        for line in ("[clock]", 'staging = "/var/lib/gift/clock/staging"', 'inbox = "/var/lib/gift/clock/inbox"'):
+            assert f"# {line}" in uplink
+            uplink = uplink.replace(f"# {line}", line)
         (texts / "uplink.toml").write_text(uplink)
         out = self.home / f"provisioning-{number}.json"
         out.unlink(missing_ok=True)

@@ -1,7 +1,9 @@
 """The real hub on the WAN side."""
 
+import contextlib
 import json
 import secrets
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -33,6 +35,8 @@ class Hub:
         self.roots = self.admin("root-certificate")
         (home / "roots.pem").write_text(self.roots)
         self.process: subprocess.Popen | None = None
+        # How far its clock is from the time, as faketime(1) says it: "+30h".
+        self.clock: str | None = None
 
     def admin(self, *words: str, text: str = "") -> str:
         """Runs an administration command; what it printed."""
@@ -42,7 +46,8 @@ class Hub:
 
     def start(self) -> None:
         with (self.home / "log").open("ab") as log:
-            words = network.inside("wan", str(self.binary), "--config", str(self.settings))
+            faketime = ["env", "FAKETIME_DONT_FAKE_MONOTONIC=1", "faketime", "-f", self.clock] if self.clock else []
+            words = network.inside("wan", *faketime, str(self.binary), "--config", str(self.settings))
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def stop(self) -> None:
@@ -50,6 +55,25 @@ class Hub:
             self.process.terminate()
             self.process.wait(30)
             self.process = None
+
+    @contextlib.contextmanager
+    def at(self, clock: str):
+        """The hub as it is so much later; what it stores meanwhile is forgotten."""
+        state, kept = self.home / "state", self.home / "kept"
+        self.stop()
+        shutil.copytree(state, kept)
+        # It makes another certificate, which is not older than that.
+        (state / "pki/box.pem").unlink()
+        self.clock = clock
+        try:
+            self.start()
+            yield
+        finally:
+            self.stop()
+            self.clock = None
+            shutil.rmtree(state)
+            kept.rename(state)
+            self.start()
 
     def get(self, path: str, accept: str = "application/dicom+json") -> tuple[int, bytes]:
         """GET as the researcher does, over TLS with name and password."""

@@ -35,6 +35,7 @@ const PROGRAMS: &[&str] = &[
     "gift-signer",
     "gift-eraser",
     "gift-button",
+    "gift-clock",
 ];
 
 /// What is installed in `/usr/bin` of the extension (image-build/codecs/executables), with ffmpeg and Tesseract.
@@ -177,6 +178,7 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
     run(Command::new("chmod").arg("-R").arg("u=rwX,go=rX").arg(&stage))?;
 
     run(Command::new("/bin/bash")
+        .env("SOURCE_DATE_EPOCH", source_date(root)?)
         .arg(root.join("image-build/build.sh"))
         .arg(work.join("tools"))
         .arg(&work)
@@ -192,6 +194,16 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
     println!("root hash: {}", sbom::root_hash(&out, &options.image_version)?);
     println!("image: {}", out.join(format!("gift-edge_{}.raw", options.image_version)).display());
     Ok(out)
+}
+
+/// When the sources were committed, s since the Unix epoch: the same for each build of them. No clock of a box is earlier (systemd takes it
+/// from `/usr/lib/clock-epoch`).
+fn source_date(root: &Path) -> Result<String> {
+    if let Ok(given) = std::env::var("SOURCE_DATE_EPOCH") {
+        return Ok(given);
+    }
+    let said = output(Command::new("git").arg("-C").arg(root).args(["log", "-1", "--format=%ct"]));
+    Ok(said.context("sources without their history: set SOURCE_DATE_EPOCH")?.trim().to_owned())
 }
 
 /// Makes the tree `stage` anew, with programs in it.
@@ -275,9 +287,16 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     install::hw_test_packages()?;
     let python = install::hw_test_python(root)?;
     let binaries = build::binaries(root)?;
-    for program in
-        ["gift-provision", "gift-keys", "gift-updater", "gift-signer", "gift-eraser", "gift-button", "gift-bench"]
-    {
+    for program in [
+        "gift-provision",
+        "gift-keys",
+        "gift-updater",
+        "gift-signer",
+        "gift-eraser",
+        "gift-button",
+        "gift-clock",
+        "gift-bench",
+    ] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
     // The box's, the next version, which the running box is updated to, and for the campaign one without the extension, and what is shipped

@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::{
     board::Board,
     breaker::{chance, pause},
+    early::Early,
     error::{AttemptError, UplinkError},
     events,
     hub::Hub,
@@ -52,6 +53,7 @@ pub(crate) struct Enroller {
     /// `None` until the signer has answered.
     key: Option<Arc<dyn DeviceKey>>,
     board: Arc<Board>,
+    early: Early,
     hub: watch::Sender<Option<Arc<Hub>>>,
     certificate: Option<Certificate>,
 }
@@ -66,9 +68,10 @@ impl Enroller {
         settings: Arc<Settings>,
         store: IdentityStore,
         board: Arc<Board>,
+        early: Early,
     ) -> Result<(Self, HubInUse), UplinkError> {
         let (hub, receiver) = watch::channel(None);
-        let mut enroller = Self { settings, store, key: None, board, hub, certificate: None };
+        let mut enroller = Self { settings, store, key: None, board, early, hub, certificate: None };
         enroller.find_key()?;
         Ok((enroller, receiver))
     }
@@ -128,7 +131,7 @@ impl Enroller {
     }
 
     async fn enrol_until_done(&mut self) -> Result<(), UplinkError> {
-        let hub = Hub::new(&self.settings, None)?;
+        let hub = Hub::new(&self.settings, None, self.early.clone())?;
         let mut failures = 0;
         loop {
             match self.token() {
@@ -186,7 +189,7 @@ impl Enroller {
     fn put_in_use(&mut self, certificate: Certificate) -> Result<(), UplinkError> {
         let Some(key) = &self.key else { return Ok(()) };
         let identity = certificate.certified(key.as_ref())?;
-        let hub = Hub::new(&self.settings, Some(identity))?;
+        let hub = Hub::new(&self.settings, Some(identity), self.early.clone())?;
         self.board.certificate(certificate.not_after_ms);
         self.certificate = Some(certificate);
         self.hub.send_replace(Some(Arc::new(hub)));

@@ -158,6 +158,11 @@ pub(crate) fn row_without_file(key: Key) {
     tracing::error!(object = %key, "ledger row without its file");
 }
 
+/// A chain that is not valid yet is in the clock's drop.
+pub(crate) fn early_handed_over() {
+    tracing::warn!("the hub's certificate is not valid yet by this machine's clock: handed over to gift-clock");
+}
+
 /// No room to take more.
 pub(crate) fn disk_full() {
     tracing::error!("no room in the queue: objects stay in the outbox");

@@ -10,7 +10,12 @@ use gift_wire::{
 };
 use http::{HeaderValue, StatusCode, header};
 use reqwest::{Client, Response};
-use rustls::{ClientConfig, RootCertStore, client::ResolvesClientCert, sign::CertifiedKey, version::TLS13};
+use rustls::{
+    ClientConfig, RootCertStore,
+    client::{ResolvesClientCert, WebPkiServerVerifier},
+    sign::CertifiedKey,
+    version::TLS13,
+};
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use tokio::{fs::File, time};
@@ -18,6 +23,7 @@ use tokio::{fs::File, time};
 use crate::{
     body::{Advance, ObjectBody},
     carrier::Parcel,
+    early::{Early, Telling},
     error::{AttemptError, UplinkError},
     failure,
     settings::{Settings, Timeouts},
@@ -81,11 +87,22 @@ impl Hub {
     ///
     /// # Errors
     /// Unusable roots or client configuration.
-    pub(crate) fn new(settings: &Settings, identity: Option<Arc<CertifiedKey>>) -> Result<Self, UplinkError> {
+    pub(crate) fn new(
+        settings: &Settings,
+        identity: Option<Arc<CertifiedKey>>,
+        early: Early,
+    ) -> Result<Self, UplinkError> {
         let timeouts = settings.timeouts;
-        let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(pinned_roots(settings)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider.clone()).build();
+        // Without revocation lists the one thing it could miss is roots, and there are some.
+        let verifier = verifier.map_err(|error| rustls::Error::General(error.to_string()))?;
+        let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])?
-            .with_root_certificates(pinned_roots(settings)?);
+            .dangerous()
+            // Nothing is judged otherwise: it tells of certificates that are not valid yet.
+            .with_custom_certificate_verifier(Arc::new(Telling { verifier, early }));
         let mut tls = match identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(Present(identity))),
             None => builder.with_no_client_auth(),

@@ -15,6 +15,7 @@ mod breaker;
 mod carrier;
 mod clerk;
 mod courier;
+mod early;
 mod enroller;
 mod error;
 mod events;

@@ -24,6 +24,7 @@ use crate::{
     carrier::{Carrier, ORDERS, POLICIES, UPDATES},
     clerk::Clerk,
     courier::Courier,
+    early,
     enroller::Enroller,
     error::UplinkError,
     events,
@@ -82,10 +83,12 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
         stop: stop_taking.clone(),
     };
     let identity = IdentityStore::open(&house.identity())?;
-    let (enroller, hub) = Enroller::open(settings.clone(), identity, board.clone())?;
+    let (early, told) = watch::channel(Vec::new());
+    let (enroller, hub) = Enroller::open(settings.clone(), identity, board.clone(), early)?;
     let policies = Carrier::open(&POLICIES, settings.policy.as_ref(), &settings, hub.clone())?;
     let updates = Carrier::open(&UPDATES, settings.updates.as_ref(), &settings, hub.clone())?;
     let orders = Carrier::open(&ORDERS, settings.orders.as_ref(), &settings, hub.clone())?;
+    let clock = settings.clock.clone();
     let pulse = courier_pulse.clone();
     let courier = Courier {
         settings: settings.clone(),
@@ -112,6 +115,7 @@ async fn start(config: &Path) -> Result<(), UplinkError> {
             Some(ended) = maybe(policies.map(Carrier::run)) => ended,
             Some(ended) = maybe(updates.map(Carrier::run)) => ended,
             Some(ended) = maybe(orders.map(Carrier::run)) => ended,
+            Some(ended) = maybe(clock.map(|clock| early::hand_over(clock, told))) => ended,
         }
     });
     let outbox_thread = outbox.start();

@@ -56,6 +56,9 @@ pub(crate) struct Settings {
     /// Where signed orders to erase this box go; without this none is fetched.
     #[serde(default)]
     pub(crate) orders: Option<SignedDrop>,
+    /// Where a certificate of the hub that is not valid yet goes: this machine's clock may be behind. Without this it goes nowhere.
+    #[serde(default)]
+    pub(crate) clock: Option<ClockDrop>,
     /// When to try again.
     #[serde(default)]
     pub(crate) retry: Retry,
@@ -85,6 +88,16 @@ pub(crate) struct SignedDrop {
     /// How often the hub is asked.
     #[serde(default = "five_minutes")]
     pub(crate) interval_seconds: u64,
+}
+
+/// The drop of gift-clock.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) struct ClockDrop {
+    /// The uplink's staging directory, on the inbox's mount.
+    pub(crate) staging: PathBuf,
+    /// The reader's drop directory.
+    pub(crate) inbox: PathBuf,
 }
 
 /// When to try again, ms.
@@ -298,6 +311,7 @@ mod tests {
         assert_eq!(switched_on.policy.take().unwrap().interval_seconds, five_minutes());
         assert_eq!(switched_on.updates.take().unwrap().interval_seconds, five_minutes());
         assert_eq!(switched_on.orders.take().unwrap().interval_seconds, five_minutes());
+        assert!(switched_on.clock.take().unwrap().inbox.ends_with("clock/inbox"));
         assert_eq!(format!("{plain:?}"), format!("{switched_on:?}"));
     }
 

@@ -55,3 +55,5 @@ pub const RECEIPT_HEADER: &str = "gift-receipt";
 
 /// Largest object the hub takes in one request, bytes.
 pub const MAX_OBJECT_BYTES: u64 = 4 << 30;
+/// Longest certificate chain that the uplink hands over to gift-clock, bytes of PEM.
+pub const MAX_CHAIN_BYTES: usize = 64 << 10;

@@ -45,6 +45,8 @@ fn allowed(unit: &str) -> &'static [&'static str] {
             "update/staging",
             "orders",
             "orders/staging",
+            "clock",
+            "clock/staging",
             "run:status/uplink",
             "run:signer",
         ],
@@ -79,6 +81,9 @@ const HOUSES: &[&str] = &[
     "orders/staging",
     "orders/inbox",
     "orders/set-aside",
+    "clock/staging",
+    "clock/inbox",
+    "clock/set-aside",
     "uplink",
     "signer",
     "run:status/receiver",
@@ -139,7 +144,7 @@ fn directories(unit: &str) {
             (unit, *house),
             ("receiver", "intake/inbox")
                 | ("deid" | "health", "release/outbox")
-                | ("uplink", "policy/inbox" | "update/inbox" | "orders/inbox")
+                | ("uplink", "policy/inbox" | "update/inbox" | "orders/inbox" | "clock/inbox")
         );
         if !posts {
             tried(format!("write into {path}"), File::create(Path::new(&path).join("probe")).map(drop));

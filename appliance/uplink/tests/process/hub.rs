@@ -66,9 +66,12 @@ impl Authority {
         Arc::new(roots)
     }
 
-    fn server_identity(&self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    fn server_identity(&self, from: Option<time::Duration>) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        if let Some(from) = from {
+            params.not_before = time::OffsetDateTime::now_utc() + from;
+        }
         let certificate = params.signed_by(&key, issuer(&self.issuer)).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         (vec![certificate.der().clone()], key)
@@ -157,6 +160,8 @@ pub(crate) struct Shared {
 pub(crate) struct TlsSetup {
     /// Who signed the hub's own certificate.
     pub(crate) server: Authority,
+    /// From when on, from now, that certificate is valid; it always was when absent.
+    pub(crate) from: Option<time::Duration>,
     /// Only TLS 1.2.
     pub(crate) old: bool,
     /// Device certificates must be from the hub's authority.
@@ -168,7 +173,7 @@ pub(crate) struct TlsSetup {
 impl TlsSetup {
     pub(crate) fn sound() -> Self {
         let alpn = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { server: Authority::new("hub root"), old: false, trust_devices: true, alpn }
+        Self { server: Authority::new("hub root"), from: None, old: false, trust_devices: true, alpn }
     }
 }
 
@@ -196,7 +201,7 @@ impl TestHub {
             .build()
             .unwrap();
         let versions: &[_] = if setup.old { &[&rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
-        let (chain, key) = setup.server.server_identity();
+        let (chain, key) = setup.server.server_identity(setup.from);
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(versions)
             .unwrap()

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod crash;
+mod early;
 mod enrolment;
 mod faults;
 mod hub;

@@ -19,12 +19,12 @@ fn rig(hub: &TestHub, drops: &Path) -> Rig {
     Rig::new(hub, &tables)
 }
 
-fn waiting(drop: &Path) -> usize {
+pub(crate) fn waiting(drop: &Path) -> usize {
     fs::read_dir(drop.join("inbox")).unwrap().count()
 }
 
 /// Takes the one item that waits.
-fn taken(drop: &Path) -> Vec<u8> {
+pub(crate) fn taken(drop: &Path) -> Vec<u8> {
     let uid = fs::metadata(drop).unwrap().uid();
     let collector = Collector::open(&drop.join("inbox"), &drop.join("aside"), &[uid]).unwrap();
     let id = collector.scan().unwrap().remove(0);
