@@ -28,8 +28,18 @@ const BENCH_PACKAGES: &[&str] = &["libgdcm-tools", "openssl", "python3-venv"];
 /// Debian packages that only the image needs: everything else of it is installed into a Debian 13 of its own.
 const IMAGE_PACKAGES: &[&str] = &["debootstrap", "openssl", "binutils"];
 /// Debian packages that only the bench around the whole machine needs.
-const HW_TEST_PACKAGES: &[&str] =
-    &["nmap", "tcpdump", "mtools", "cryptsetup-bin", "curl", "faketime", "fdisk", "iputils-ping", "zstd", "python3-venv"];
+const HW_TEST_PACKAGES: &[&str] = &[
+    "nmap",
+    "tcpdump",
+    "mtools",
+    "cryptsetup-bin",
+    "curl",
+    "faketime",
+    "fdisk",
+    "iputils-ping",
+    "zstd",
+    "python3-venv",
+];
 /// Debian packages that only fuzzing needs: libFuzzer is C++.
 const FUZZ_PACKAGES: &[&str] = &["g++"];
 /// Version of cargo-deny the tests run.

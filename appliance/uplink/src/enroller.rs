@@ -26,10 +26,9 @@ use zeroize::Zeroizing;
 use crate::{
     board::Board,
     breaker::{chance, pause},
-    early::Early,
     error::{AttemptError, UplinkError},
     events,
-    hub::Hub,
+    hub::{Hub, early::Early},
     identity::{Certificate, DeviceKey, IdentityError, IdentityStore},
     settings::Settings,
 };

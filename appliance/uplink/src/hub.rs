@@ -1,6 +1,8 @@
 //! The hub as a client sees it: enrol, report, store. TLS 1.3 only, against the pinned roots only, no redirects, no
 //! proxy but the configured one; HTTP/2, or HTTP/1.1 where a middlebox strips ALPN.
 
+pub(crate) mod early;
+
 use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -20,10 +22,11 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use tokio::{fs::File, time};
 
+use self::early::{Early, Telling};
+
 use crate::{
     body::{Advance, ObjectBody},
     carrier::Parcel,
-    early::{Early, Telling},
     error::{AttemptError, UplinkError},
     failure,
     settings::{Settings, Timeouts},

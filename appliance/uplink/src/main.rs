@@ -15,7 +15,6 @@ mod breaker;
 mod carrier;
 mod clerk;
 mod courier;
-mod early;
 mod enroller;
 mod error;
 mod events;
