@@ -14,22 +14,26 @@ def attempts(said: str) -> list[dict]:
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
-@pytest.mark.parametrize("unit", ["receiver", "deid", "uplink", "health", "signer", "button", "canary"])
+UNITS = ["receiver", "deid", "uplink", "health", "signer", "button", "canary", "clock", "time", "networkd@scanner", "networkd@wan"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_nothing_forbidden_works(running, unit):
     agent = running.agent
     for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):
         agent.ask(do="write", path=path, text="planted by the bench")
     agent.run("systemctl", "--no-ask-password", "start", f"bench-probe-{unit}.service", seconds=180, check=False)
     tried = attempts(agent.read("/run/probe.json"))
-    # The account's own processes and their threads: the daemon that the sandbox is of.
-    threads = f"/sys/fs/cgroup/system.slice/gift-{unit}.service/cgroup.threads"
+    # The account's own processes and their threads: the daemon that the sandbox is of. Ours let nobody see into them.
+    threads = f"/sys/fs/cgroup{agent.show(f'gift-{unit}.service', 'ControlGroup')}/cgroup.threads"
     runs = agent.show(f"gift-{unit}.service", "ActiveState") == "active"
-    own = {f"signal {number}" for number in agent.read(threads).split()} if runs else set()
+    ways = ["signal {}"] + (['see other processes ["{}"]', "open the memory of {}"] if unit.startswith(("time", "networkd")) else [])
+    own = {way.format(number) for number in agent.read(threads).split() for way in ways} if runs else set()
     tried = [attempt for attempt in tried if attempt["tried"] not in own]
     assert agent.show(f"bench-probe-{unit}.service", "Result") == "success", tried[-3:]
     worked = [attempt for attempt in tried if attempt["errno"] is None]
-    # The canary has a network; what IPAddressDeny= forbids it is dropped, not answered (ETIMEDOUT).
-    denied = DENIED | ({110} if unit == "canary" else set())
+    # They have a network; what IPAddressDeny= or the packet filter forbids them is dropped, not answered (ETIMEDOUT).
+    denied = DENIED | ({110} if unit in ("canary", "networkd@scanner") else set())
     odd = [attempt for attempt in tried if attempt["errno"] is not None and attempt["errno"] not in denied]
     print(f"\n{unit}: {len(tried)} attempts, {len(worked)} worked")
     assert worked == []

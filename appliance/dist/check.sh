@@ -35,9 +35,7 @@ diff "$root/tmpfiles" "$root/readme" || fail "README.md and tmpfiles.d differ"
 if [ "$(id -u)" = 0 ] && have systemd-sysusers && have systemd-tmpfiles; then
     mkdir -p "$root/usr/lib" "$root/etc"
     cp -r usr/lib/sysusers.d usr/lib/tmpfiles.d "$root/usr/lib/"
-    # The image's own accounts.
-    echo 'u systemd-network -' >"$root/usr/lib/sysusers.d/other.conf"
-    systemd-sysusers --root="$root" gift.conf other.conf >"$root/sysusers" 2>&1 || fail "$(cat "$root/sysusers")"
+    systemd-sysusers --root="$root" gift.conf >"$root/sysusers" 2>&1 || fail "$(cat "$root/sysusers")"
     systemd-tmpfiles --root="$root" --create gift.conf
     while read -r path owner group mode; do
         uid=$(awk -F: -v n="$owner" '$1 == n { print $3 }' "$root/etc/passwd")
@@ -51,7 +49,7 @@ if [ "$(id -u)" = 0 ] && have nft && have unshare; then
     echo 'define uplink_port = 443' >"$root/uplink-port.nft"
     for side in scanner wan host; do
         # The account exists on the box only.
-        sed "s/\"gift-uplink\"/65534/; s/\"systemd-network\"/65533/; s/\"systemd-timesync\"/65532/; s/\"gift-canary\"/65531/; s|/run/gift/network/|$root/|" "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
+        sed "s/\"gift-uplink\"/65534/; s/\"gift-net-[a-z]*\"/65533/; s/\"systemd-timesync\"/65532/; s/\"gift-canary\"/65531/; s|/run/gift/network/|$root/|" "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"
         unshare --net nft -f "$root/$side.nft" || fail "$side.nft"
     done
 fi

@@ -230,14 +230,16 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
         health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
     }
     fs::write(&defaults, health)?;
-    for name in ["receiver", "deid", "uplink", "health", "signer", "button", "canary"] {
+    for name in ["receiver", "deid", "uplink", "health", "signer", "button", "canary", "clock", "time", "networkd@"] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
             match key {
                 "Type" => probe.push_str("Type=oneshot\nStandardOutput=truncate:/run/probe.json\n"),
-                "ExecStart" => _ = writeln!(probe, "ExecStart=/usr/bin/gift-bench probe {name}"),
+                "ExecStart" => {
+                    _ = writeln!(probe, "ExecStart=/usr/bin/gift-bench probe {}", name.trim_end_matches('@'))
+                }
                 "ExecPaths" => _ = writeln!(probe, "ExecPaths=/usr/bin/gift-bench {value}"),
                 "Restart" | "RestartSec" | "WatchdogSec" | "NotifyAccess" | "Sockets" => {}
                 _ => _ = writeln!(probe, "{line}"),
