@@ -73,6 +73,8 @@ def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, 
     factory.personalise_again(box, 2, deid=CODECS_ON)
     box.power_on()
     listens(box)
+    # Until then the power LED says that something is missing.
+    box.expect(r"gift-deid\[\d+\]: .*deid started", BOOTED)
     watch = LedWatch(box.home / "vnc.sock")
     before = len(hub.instances())
     serial, began = offer(), time.monotonic()
