@@ -83,6 +83,7 @@ def test_a_clock_that_is_behind_learns_the_time_from_the_hubs_certificate(box, h
         scanner.send_when_it_listens(scanner.objects(2, seed=8), 60)
         hub.wait_for_instances(before + 4, 180)
         assert 28 < ahead() < 30
+        assert "the clock was" not in box.log(), "it need not learn it again"
 
 
 @pytest.mark.campaign

@@ -124,5 +124,8 @@ if [ "$codecs" != none ]; then
         (cd tree && find usr ! -type d -printf "/%p\n") | sort >of-the-extension
         ! comm -12 of-the-root of-the-extension | grep . || { echo "in-the-root lacks the packages of these" >&2; exit 1; }
         ! sort of-the-root of-the-extension | comm -13 - tree/needs | grep . || { echo "these are missing: in-the-root names too many packages" >&2; exit 1; }
-    ' check "$out" "$version" "$extension" || { rm -f "$work/$out/gift-edge_$version".*; exit 1; }
+    ' check "$out" "$version" "$extension" || {
+        rm -f "$work/$out/gift-edge_$version".{raw,efi,{esp,root,verity,codecs}.raw,manifest}
+        exit 1
+    }
 fi

@@ -15,9 +15,15 @@ if have systemd-analyze; then
             fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
         tail -n 1 "$root/report"
     done
+    # Debian's own programs, which set the clock and addresses: no number is asked of them but that it does not grow.
+    for name in time:22 networkd@:23; do
+        systemd-analyze security --no-pager --offline=true --threshold="${name#*:}" "$units/gift-${name%:*}.service" >"$root/report" 2>&1 ||
+            fail "exposure of gift-${name%:*}: $(tail -n 1 "$root/report")"
+        grep 'Overall' "$root/report"
+    done
     # Binaries are not installed here; everything else it finds is an error.
     systemd-analyze verify --man=no --recursive-errors=no "$units"/*.service "$units"/*.socket 2>&1 |
-        grep -v -e 'is not executable: No such file' -e '@.service: ' >"$root/verify" || true
+        grep -v -e 'is not executable: No such file' -e '@.service: ' -e "Unknown key 'PrivatePIDs'" >"$root/verify" || true
     [ ! -s "$root/verify" ] || fail "$(cat "$root/verify")"
 fi
 

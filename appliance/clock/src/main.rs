@@ -27,7 +27,7 @@ use nix::{
 fn main() -> anyhow::Result<()> {
     let options = take::Options::parse();
     gift_service::start_log_of("clock");
-    take::take(&options, SystemTime::now(), &set)
+    take::take(&options, take::Clock { now: &SystemTime::now, set: &set })
 }
 
 /// Sets the machine's clock (CAP_SYS_TIME).

@@ -39,20 +39,29 @@ pub(crate) struct Options {
     roots: PathBuf,
 }
 
-/// Takes what is in the drop. Where the latest instant that a chain proves is after `now`, the clock is `set` to it. While something is left in
-/// the drop, it does not return at once: the unit that starts us would start us again.
+/// The machine's clock.
+#[derive(Clone, Copy)]
+pub(crate) struct Clock<'a> {
+    /// Reads it.
+    pub(crate) now: &'a dyn Fn() -> SystemTime,
+    /// Sets it.
+    pub(crate) set: &'a dyn Fn(SystemTime) -> io::Result<()>,
+}
+
+/// Takes what is in the drop. Where the latest instant that a chain proves is later than the clock says, it is set to it. While something is left
+/// in the drop, it does not return at once: the unit that starts us would start us again.
 ///
 /// # Errors
 /// What keeps it from knowing or setting: roots, the drop, the clock. A chain that proves nothing is no error.
-pub(crate) fn take(options: &Options, now: SystemTime, set: &dyn Fn(SystemTime) -> io::Result<()>) -> Result<()> {
-    let done = round(options, now, set);
+pub(crate) fn take(options: &Options, clock: Clock<'_>) -> Result<()> {
+    let done = round(options, clock);
     if fs::read_dir(&options.inbox).is_ok_and(|mut entries| entries.next().is_some()) {
         thread::sleep(WAIT);
     }
     done
 }
 
-fn round(options: &Options, now: SystemTime, set: &dyn Fn(SystemTime) -> io::Result<()>) -> Result<()> {
+fn round(options: &Options, clock: Clock<'_>) -> Result<()> {
     let roots = fs::read(&options.roots).context("the hub's roots")?;
     let roots: Vec<_> = CertificateDer::pem_slice_iter(&roots).collect::<Result<_, _>>().context("the hub's roots")?;
     let writer = User::from_name(&options.writer)?.with_context(|| format!("no account {}", options.writer))?;
@@ -61,13 +70,11 @@ fn round(options: &Options, now: SystemTime, set: &dyn Fn(SystemTime) -> io::Res
     }
     let limits = Limits { max_item_bytes: MAX_CHAIN_BYTES as u64 + MARGIN_BYTES, ..Limits::default() };
     let drop = Collector::open(&options.inbox, &options.set_aside, &[writer.uid.as_raw()])?.with_limits(limits);
-    let mut latest = now;
     for id in drop.scan()? {
         let mut pem = Vec::new();
         match drop.take_into(&id, &mut pem) {
             Ok(_) => match chain::proven(&pem, &roots) {
-                Ok(instant) if instant > latest => latest = instant,
-                Ok(_) => events::not_behind(),
+                Ok(instant) => forward(clock, instant)?,
                 Err(refusal) => events::refused(refusal),
             },
             Err(SpoolError::Damaged | SpoolError::Gone) => events::damaged(),
@@ -75,13 +82,17 @@ fn round(options: &Options, now: SystemTime, set: &dyn Fn(SystemTime) -> io::Res
         }
         drop.finish(&id)?;
     }
-    drop.sync()?;
-    match latest.duration_since(now) {
+    Ok(drop.sync()?)
+}
+
+/// Sets the clock to `instant`, if it is behind it now.
+fn forward(clock: Clock<'_>, instant: SystemTime) -> Result<()> {
+    match instant.duration_since((clock.now)()) {
         Ok(behind) if behind > Duration::ZERO => {
-            set(latest).context("the clock cannot be set")?;
+            (clock.set)(instant).context("the clock cannot be set")?;
             events::moved(behind);
         }
-        _ => {}
+        _ => events::not_behind(),
     }
     Ok(())
 }

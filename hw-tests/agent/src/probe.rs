@@ -96,6 +96,8 @@ const HOUSES: &[&str] = &[
     "run:signer",
     "run:eraser",
     "run:button",
+    "run:netif/scanner",
+    "run:netif/wan",
 ];
 
 fn tried(what: impl Into<String>, result: io::Result<()>) {
@@ -234,7 +236,9 @@ fn connections(unit: &str) {
         tried(format!("datagram to {address}"), sent);
     }
     // A lease is asked for by packets, and addresses are set by netlink, of its own side.
-    if unit != "networkd" {
+    if unit == "networkd" {
+        tried("name another network namespace", other_namespace());
+    } else {
         tried("raw socket", socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP));
         tried("packet socket", socket(libc::AF_PACKET, libc::SOCK_RAW, 0));
         tried("netlink socket", socket(libc::AF_NETLINK, libc::SOCK_RAW, 0));
@@ -251,6 +255,49 @@ fn connections(unit: &str) {
     for side in ["scanner", "wan"] {
         tried(format!("open /run/netns/{side}"), File::open(format!("/run/netns/{side}")).map(drop));
     }
+}
+
+/// Names the network namespace of any other process to the kernel, by which its links could be changed (rtnetlink(7), RTM_NEWNSID).
+fn other_namespace() -> io::Result<()> {
+    let own = std::process::id();
+    let mut last = io::Error::from_raw_os_error(libc::ESRCH);
+    for pid in (1..3000_u32).filter(|pid| *pid != own) {
+        // nlmsghdr, rtgenmsg (padded), NETNSA_NSID: any, NETNSA_PID.
+        let mut message: Vec<u8> =
+            [36_u32.to_ne_bytes(), 0_u32.to_ne_bytes(), 1_u32.to_ne_bytes(), 0_u32.to_ne_bytes()].concat();
+        message[4..6].copy_from_slice(&libc::RTM_NEWNSID.to_ne_bytes());
+        message[6..8].copy_from_slice(&(libc::NLM_F_REQUEST as u16 | libc::NLM_F_ACK as u16).to_ne_bytes());
+        message.extend([0; 4]);
+        for (kind, value) in [(1_u16, (-1_i32).to_ne_bytes()), (2, pid.to_ne_bytes())] {
+            message.extend(8_u16.to_ne_bytes());
+            message.extend(kind.to_ne_bytes());
+            message.extend(value);
+        }
+        let socket = nix::sys::socket::socket(
+            nix::sys::socket::AddressFamily::Netlink,
+            nix::sys::socket::SockType::Raw,
+            nix::sys::socket::SockFlag::empty(),
+            nix::sys::socket::SockProtocol::NetlinkRoute,
+        )?;
+        nix::sys::socket::send(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &message,
+            nix::sys::socket::MsgFlags::empty(),
+        )?;
+        let mut answer = [0; 256];
+        nix::sys::socket::recv(
+            std::os::fd::AsRawFd::as_raw_fd(&socket),
+            &mut answer,
+            nix::sys::socket::MsgFlags::empty(),
+        )?;
+        // nlmsgerr: the error, negative, behind the header.
+        let error = i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]);
+        match -error {
+            0 | libc::EEXIST => return Ok(()),
+            error => last = io::Error::from_raw_os_error(error),
+        }
+    }
+    Err(last)
 }
 
 fn programs(unit: &str) -> Result<()> {

@@ -47,9 +47,9 @@ impl Hub {
         vec![self.root.der().clone()]
     }
 
-    fn leaf(&self, from: Span, usage: ExtendedKeyUsagePurpose) -> Certificate {
+    fn leaf(&self, from: Span, usage: impl Into<Option<ExtendedKeyUsagePurpose>>) -> Certificate {
         let mut params = CertificateParams::new(vec!["hub.example.org".to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages.extend(usage.into());
         (params.not_before, params.not_after) = (now() + from, now() + from + Span::days(90));
         params.signed_by(&KeyPair::generate().unwrap(), &self.issuing).unwrap()
     }
@@ -90,6 +90,12 @@ fn what_the_hub_did_not_sign_or_could_not_have_used_then_proves_nothing() {
     // A box's own certificate is no server's.
     let device = hub.leaf(Span::days(1), ExtendedKeyUsagePurpose::ClientAuth).pem();
     assert_eq!(of(device + &hub.issuing.pem()), Err(Refusal::Trust));
+    assert_eq!(of(hub.leaf(Span::days(1), None).pem() + &hub.issuing.pem()), Err(Refusal::Trust));
+    // Whoever has the root's key makes issuers that live as long as they like: not longer than the root.
+    let later = ca("later", Span::days(3700), Span::days(9000));
+    let later = CertifiedIssuer::signed_by(later, KeyPair::generate().unwrap(), &hub.root).unwrap();
+    let late = Hub { root: Hub::new().root, issuing: later };
+    assert_eq!(of(late.chain(Span::days(3800))), Err(Refusal::Trust));
     // Later than its issuer lives, and earlier than its issuer came to be.
     assert_eq!(of(hub.chain(Span::days(701))), Err(Refusal::Trust));
     assert_eq!(of(hub.chain(Span::days(-20))), Err(Refusal::Trust));
