@@ -48,8 +48,8 @@ pub(crate) struct Clock<'a> {
     pub(crate) set: &'a dyn Fn(SystemTime) -> io::Result<()>,
 }
 
-/// Takes what is in the drop. Where the latest instant that a chain proves is later than the clock says, it is set to it. While something is left
-/// in the drop, it does not return at once: the unit that starts us would start us again.
+/// Takes what is in the drop. Where a chain proves a later instant than the clock says, it is set to that. While something is left in the drop,
+/// it does not return at once: the unit that starts us would start us again.
 ///
 /// # Errors
 /// What keeps it from knowing or setting: roots, the drop, the clock. A chain that proves nothing is no error.

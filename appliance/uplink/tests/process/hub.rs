@@ -23,12 +23,8 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::conn::auto,
 };
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType, IsCa, Issuer,
-    KeyPair, PublicKeyData as _,
-};
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rcgen::{CertificateSigningRequestParams, PublicKeyData as _};
+use rustls::{ServerConfig, server::WebPkiClientVerifier};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -37,59 +33,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
+use super::authority::Authority;
+
 /// Each hub has a loopback address of its own, so that its port is still free when it listens again.
 static HUBS: AtomicU8 = AtomicU8::new(1);
 
 pub(crate) const NAME: &str = "hub.test";
 pub(crate) const TOKEN: &str = "one-time-token-of-this-test";
-
-/// A certificate authority.
-pub(crate) struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl Authority {
-    pub(crate) fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, name);
-        Self { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
-    }
-
-    pub(crate) fn pem(&self) -> String {
-        self.issuer.pem()
-    }
-
-    fn roots(&self) -> Arc<RootCertStore> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.issuer.der().clone()).unwrap();
-        Arc::new(roots)
-    }
-
-    fn server_identity(&self, from: Option<time::Duration>) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
-        if let Some(from) = from {
-            params.not_before = time::OffsetDateTime::now_utc() + from;
-        }
-        let certificate = params.signed_by(&key, issuer(&self.issuer)).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        (vec![certificate.der().clone()], key)
-    }
-
-    fn sign(&self, csr_pem: &str, valid: time::Duration) -> (String, u64) {
-        let mut request = CertificateSigningRequestParams::from_pem(csr_pem).unwrap();
-        let now = time::OffsetDateTime::now_utc();
-        request.params.not_before = now - time::Duration::hours(1);
-        request.params.not_after = now + valid;
-        let not_after_ms = request.params.not_after.unix_timestamp() as u64 * 1_000;
-        (request.signed_by(issuer(&self.issuer)).unwrap().pem(), not_after_ms)
-    }
-}
-
-fn issuer<'a>(issuer: &'a CertifiedIssuer<'static, KeyPair>) -> &'a Issuer<'static, KeyPair> {
-    issuer
-}
 
 /// What goes wrong with one STOW request.
 #[derive(Debug, Clone)]

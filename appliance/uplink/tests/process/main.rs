@@ -4,6 +4,7 @@
 //! hub's store is idempotent).
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod authority;
 mod crash;
 mod early;
 mod enrolment;

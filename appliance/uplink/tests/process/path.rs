@@ -11,7 +11,8 @@ use tokio::{
 };
 
 use super::{
-    hub::{Authority, Fault, NAME, TestHub, TlsSetup},
+    authority::Authority,
+    hub::{Fault, NAME, TestHub, TlsSetup},
     rig::Rig,
 };
 
