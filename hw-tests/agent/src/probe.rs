@@ -236,9 +236,8 @@ fn connections(unit: &str) {
         tried(format!("datagram to {address}"), sent);
     }
     // A lease is asked for by packets, and addresses are set by netlink, of its own side.
-    if unit == "networkd" {
-        tried("name another network namespace", other_namespace());
-    } else {
+    tried("name another network namespace", other_namespace());
+    if unit != "networkd" {
         tried("raw socket", socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP));
         tried("packet socket", socket(libc::AF_PACKET, libc::SOCK_RAW, 0));
         tried("netlink socket", socket(libc::AF_NETLINK, libc::SOCK_RAW, 0));
