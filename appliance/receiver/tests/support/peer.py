@@ -7,7 +7,8 @@ import sys
 
 from pydicom import dcmread
 from pydicom.uid import UID
-from pynetdicom import AE, build_role, build_context
+from pynetdicom import AE, build_role, build_context, evt
+from pynetdicom.pdu import A_ASSOCIATE_RJ
 from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from pynetdicom.presentation import AllStoragePresentationContexts
 from pynetdicom.sop_class import CTImageStorage, MRImageStorage, Verification
@@ -66,6 +67,11 @@ association.release()
 
 ae = AE(ae_title="PYNETDICOM")
 ae.add_requested_context(Verification)
-association = ae.associate("127.0.0.1", port, ae_title="WRONG")
-expect("wrong called AE title", association.is_rejected, True)
+# By the PDU and not by `is_rejected`: an answer that comes before pynetdicom's own thread has run looks to it like no connection.
+answers = []
+ae.associate("127.0.0.1", port, ae_title="WRONG", evt_handlers=[(evt.EVT_PDU_RECV, lambda event: answers.append(event.pdu))])
+expect("answers to a wrong called AE title", [type(answer) for answer in answers], [A_ASSOCIATE_RJ])
+rejection = answers[0]
+# PS3.8 table 9-21: permanent, by the service user, called AE title not recognised would be 7; this receiver tells no one which.
+expect("its reason", (rejection.result, rejection.source, rejection.reason_diagnostic), (1, 1, 1))
 print("all as expected")
