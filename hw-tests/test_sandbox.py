@@ -14,7 +14,8 @@ def attempts(said: str) -> list[dict]:
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
-UNITS = ["receiver", "deid", "uplink", "health", "signer", "button", "canary", "clock", "time", "networkd@scanner", "networkd@wan"]
+UNITS = ["receiver", "deid", "uplink", "health", "signer", "button", "canary", "clock", "name-servers", "time", "networkd@scanner",
+         "networkd@wan"]
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -10,7 +10,7 @@ have() { command -v "$1" >/dev/null || { echo "skipped: no $1"; return 1; }; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 if have systemd-analyze; then
-    for name in receiver deid uplink health canary signer button clock order erase erase-finish; do
+    for name in receiver deid uplink health canary signer button clock name-servers order erase erase-finish; do
         systemd-analyze security --no-pager --offline=true --threshold=15 "$units/gift-$name.service" >"$root/report" ||
             fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
         tail -n 1 "$root/report"

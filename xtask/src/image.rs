@@ -236,7 +236,19 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
         health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
     }
     fs::write(&defaults, health)?;
-    for name in ["receiver", "deid", "uplink", "health", "signer", "button", "canary", "clock", "time", "networkd@"] {
+    for name in [
+        "receiver",
+        "deid",
+        "uplink",
+        "health",
+        "signer",
+        "button",
+        "canary",
+        "clock",
+        "name-servers",
+        "time",
+        "networkd@",
+    ] {
         let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {

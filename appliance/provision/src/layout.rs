@@ -128,7 +128,8 @@ fn networks(arguments: &Arguments, network: &Network) -> Result<()> {
     }
     place(&arguments.run.join("network/devices.env"), names.as_bytes(), 0o644, None)?;
     place(&arguments.run.join("network/timesyncd.conf"), network.timesyncd_conf().as_bytes(), 0o644, None)?;
-    place(&arguments.run.join("settings/resolv.conf"), network.resolv_conf().as_bytes(), 0o644, None)
+    // Its owner takes the lease's over (`name_servers`).
+    place(&arguments.run.join("settings/resolv.conf"), network.resolv_conf().as_bytes(), 0o644, Some("gift-names"))
 }
 
 /// Writes the name servers of the WAN side's lease, if it has any, in the place of those of the provisioning. Into the same file: the

@@ -62,6 +62,7 @@ fn allowed(unit: &str) -> &'static [&'static str] {
         ],
         "button" => &["run:button"],
         "clock" => &["clock", "clock/inbox", "clock/set-aside"],
+        "name-servers" => &["run:netif/wan"],
         _ => &[],
     }
 }
@@ -170,8 +171,9 @@ fn directories(unit: &str) {
             None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
             Some(_) => Ok(()),
         });
-        // Its own credential, or saved time, is in a directory of its own.
-        if !matches!((unit, path), ("deid", "/run/credentials") | ("time", "/var/lib/systemd")) {
+        // Its own credential, saved time, or resolv.conf is in a directory of its own.
+        let own = [("deid", "/run/credentials"), ("time", "/var/lib/systemd"), ("name-servers", "/run/gift/settings")];
+        if !own.contains(&(unit, path)) {
             tried(format!("anything in {path}"), opened);
         }
     }
@@ -188,6 +190,9 @@ fn directories(unit: &str) {
         if unit != own && !(unit == "clock" && name == "hub-roots.pem") {
             tried(format!("read /etc/gift/{name}"), File::open(Path::new("/etc/gift").join(name)).map(drop));
         }
+        // Where they are laid out, before the mount of /etc/gift.
+        let path = Path::new("/run/gift/settings").join(name);
+        tried(format!("read {}", path.display()), File::open(path).map(drop));
     }
     // Planted by the bench in the host's own.
     for path in ["/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"] {
