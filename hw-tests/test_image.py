@@ -10,7 +10,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from conftest import ROOT, VERSION, target
 
-MAX_SLOT_BYTES = 250 << 20
+MAX_SLOT_BYTES = 250_000_000
 
 
 def files_of(image, kind: str = "root") -> list[tuple[str, str]]:

@@ -9,18 +9,26 @@ from bench import network
 
 
 def open_ports(side: str, *options: str) -> set[str]:
-    """Ports that nmap does not find filtered or closed: `tcp/11112`."""
+    """Ports that nmap finds open: `tcp/11112`. All others say nothing at all, which is what a filter that drops does."""
     address = network.SIDES[side][3]
     words = ["nmap", "-n", "-Pn", "--max-retries", "1", "--min-rate", "4000", "-oG", "-", *options, address]
     said = subprocess.run(network.inside(side, *words), check=True, capture_output=True, text=True).stdout
-    return {f"{kind}/{port}" for port, state, kind in re.findall(r"(\d+)/([a-z|]+)/(tcp|udp)/", said) if state == "open"}
+    silent = "open|filtered" if "-sU" in options else "filtered"
+    assert f"Ignored State: {silent} " in said, said
+    found = re.findall(r"(\d+)/([a-z|]+)/(tcp|udp)/", said)
+    assert {state for _, state, _ in found} <= {"open", silent}, said
+    return {f"{kind}/{port}" for port, state, kind in found if state == "open"}
 
 
 def test_ports_of_both_sides(running):
     assert open_ports("scanner", "-sS", "-p-") == {"tcp/104", "tcp/11112"}
     assert open_ports("wan", "-sS", "-p-") == set()
-    for side in ("scanner", "wan"):
+    for side, daemon in (("scanner", "gift-receiver"), ("wan", "gift-uplink")):
         assert open_ports(side, "-sU", "--top-ports", "200") == set()
+        # Nor does anything listen that the filter would hide.
+        pid = running.agent.show(f"{daemon}.service", "MainPID")
+        for table in ("udp", "udp6", "raw", "raw6"):
+            assert len(running.agent.read(f"/proc/{pid}/net/{table}").splitlines()) == 1, (side, table)
     a_packet_of_one_side_does_not_arrive_at_the_other()
     pings(scanner_answers=True)
 

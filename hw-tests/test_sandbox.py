@@ -1,8 +1,10 @@
 """From inside each daemon's own sandbox: everything that is forbidden is tried, and nothing works."""
 
 import json
+import subprocess
 
 import pytest
+from bench import network
 
 # What the kernel answers when it forbids, or when there is nothing to be seen: EPERM, ENOENT, ESRCH, EACCES, EROFS, ENOSYS,
 # EAFNOSUPPORT, ENETUNREACH, ECONNREFUSED (the packet filter's answer), EHOSTUNREACH, ENXIO.
@@ -18,8 +20,22 @@ UNITS = ["receiver", "deid", "uplink", "health", "signer", "button", "canary", "
          "networkd@wan"]
 
 
+@pytest.fixture(scope="module")
+def strangers(networks):
+    """Another host of the internet, which answers on the ports that the uplink may go to elsewhere: the hub's, and a name server's."""
+    servers = []
+    for port in ("443", "53"):
+        words = network.inside("wan", "python3", "-m", "http.server", port, "--bind", network.STRANGER, "--directory", "/proc/self/fdinfo")
+        servers.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    yield
+    assert all(server.poll() is None for server in servers), "they answered all the time"
+    for server in servers:
+        server.terminate()
+        server.wait()
+
+
 @pytest.mark.parametrize("unit", UNITS)
-def test_nothing_forbidden_works(running, unit):
+def test_nothing_forbidden_works(running, strangers, unit):
     agent = running.agent
     for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):
         agent.ask(do="write", path=path, text="planted by the bench")

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-UNITS = ["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-signer"]
+UNITS = ["gift-receiver", "gift-deid", "gift-uplink", "gift-health", "gift-signer", "gift-button", "gift-time", "gift-networkd@scanner",
+         "gift-networkd@wan", "systemd-journald"]
 
 
 @pytest.mark.parametrize("unit", UNITS)

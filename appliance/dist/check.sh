@@ -10,13 +10,14 @@ have() { command -v "$1" >/dev/null || { echo "skipped: no $1"; return 1; }; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
 
 if have systemd-analyze; then
-    for name in receiver deid uplink health canary signer button clock name-servers order erase erase-finish; do
+    for name in receiver deid uplink health alarm canary signer button clock name-servers order erase erase-finish \
+        update update-check update-keep update-settle; do
         systemd-analyze security --no-pager --offline=true --threshold=15 "$units/gift-$name.service" >"$root/report" ||
             fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
         tail -n 1 "$root/report"
     done
-    # Debian's own programs, which set the clock and addresses: no number is asked of them but that it does not grow.
-    for name in time:22 networkd@:23; do
+    # What sets the clock and addresses, verifies the extension, or lays settings out: no number is asked of them but that it does not grow.
+    for name in time:22 networkd@:23 codecs:28 provision:44; do
         systemd-analyze security --no-pager --offline=true --threshold="${name#*:}" "$units/gift-${name%:*}.service" >"$root/report" 2>&1 ||
             fail "exposure of gift-${name%:*}: $(tail -n 1 "$root/report")"
         grep 'Overall' "$root/report"
@@ -52,7 +53,12 @@ if [ "$(id -u)" = 0 ] && have systemd-sysusers && have systemd-tmpfiles; then
 fi
 
 if [ "$(id -u)" = 0 ] && have nft && have unshare; then
-    echo 'define uplink_port = 443' >"$root/uplink-port.nft"
+    # As gift-provision writes it (its tests hold the form); an address, none, and any.
+    printf 'define uplink_port = 443\n' >"$root/way-out.nft"
+    for set in 'uplink 192.0.2.1 ::' 'uplink_names 0.0.0.0 ::' 'time_names 0.0.0.0/0 ::/0' 'time 0.0.0.0/0 ::/0'; do
+        read -r name v4 v6 <<<"$set"
+        printf 'define %s_v4 = { %s }\ndefine %s_v6 = { %s }\n' "$name" "$v4" "$name" "$v6" >>"$root/way-out.nft"
+    done
     for side in scanner wan host; do
         # The account exists on the box only.
         sed "s/\"gift-uplink\"/65534/; s/\"gift-net-[a-z]*\"/65533/; s/\"systemd-timesync\"/65532/; s/\"gift-canary\"/65531/; s|/run/gift/network/|$root/|" "usr/share/gift/nftables/$side.nft" >"$root/$side.nft"

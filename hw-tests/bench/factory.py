@@ -89,9 +89,11 @@ class Factory:
             uplink = uplink.replace(f"# {line}", line)
         (texts / "uplink.toml").write_text(uplink)
         out = self.home / f"provisioning-{number}.json"
-        out.unlink(missing_ok=True)
+        self.manifest = self.home / f"manifest-{number}.json"
+        for file in (out, self.manifest):
+            file.unlink(missing_ok=True)
         self.keys("provisioning", str(texts), "--serial", SERIAL, "--number", str(number), "--key", str(self.signer),
-                  "--out", str(out))  # fmt: skip
+                  "--out", str(out), "--identity", public_key, "--manifest", str(self.manifest))  # fmt: skip
         machine.write_partition("gift-provision", out.read_bytes())
 
     def update(self, parts: Path, version: str, serial: int, days: int = 90, key: Path | None = None) -> tuple[Path, Path]:
@@ -108,7 +110,10 @@ class Factory:
         """Signs an order to erase a box."""
         out = self.home / f"order-{number}.json"
         out.unlink(missing_ok=True)
-        self.keys("order", kind, "--serial", serial, "--identity", identity, "--number", str(number), "--days", str(days),
+        # The factory knows its boxes by their manifests; what no manifest says is given word by word.
+        known = (serial, identity) == (SERIAL, self.given[0])
+        who = ["--manifest", str(self.manifest)] if known else ["--serial", serial, "--identity", identity]
+        self.keys("order", kind, *who, "--number", str(number), "--days", str(days),
                   "--key", str(key or self.signer.parent / "order.key"), "--out", str(out))  # fmt: skip
         return out
 

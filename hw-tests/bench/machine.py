@@ -58,8 +58,11 @@ class QemuMachine:
         return QemuMachine(self.tools, home)
 
     def power_on(self) -> None:
-        """Power on; the serial log begins anew."""
+        """Power on; the serial log begins anew (what it said before is in `earlier.log`)."""
         assert self.process is None
+        if self.serial.exists():
+            with (self.home / "earlier.log").open("ab") as earlier:
+                earlier.write(self.serial.read_bytes())
         self.serial.write_bytes(b"")
         inner = "/gift/machine"
         script = f"""
@@ -130,6 +133,15 @@ class QemuMachine:
     @property
     def agent(self) -> Agent:
         return Agent(self.home / "agent.sock")
+
+    def assert_clean(self) -> None:
+        """The state's file system: the check before it was mounted found nothing to mend, and nothing went wrong since."""
+        [name] = [name for name in self.agent.ask(do="list", path="/sys/fs/ext4")["names"] if name.startswith("dm-")]
+        assert self.agent.read(f"/sys/fs/ext4/{name}/errors_count").strip() == "0"
+        checked = self.agent.run("journalctl", "-b", "-o", "cat", "--no-pager", "-u", "systemd-fsck@*")
+        assert "gift-state" in checked, checked
+        assert not re.search(r"(?i)check forced|inconsistency|errors|fixed", checked), checked
+        assert not re.search(r"(?i)ext4-fs error|structure needs cleaning", self.log())
 
     def first_study(self, hub, scanner, objects) -> dict[str, float]:
         """From power-on to the study at the hub: seconds at which each part was done."""

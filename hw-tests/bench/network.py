@@ -7,6 +7,7 @@
 import subprocess
 
 SWITCH = "gift-hw-switch"
+STRANGER = "198.51.100.9"
 # Machines that are powered on.
 PLUGGED_IN: list = []
 SIDES = {
@@ -45,6 +46,8 @@ def up() -> None:
             f"-n {namespace} link set lan up",
         ):
             run("ip", *words.split())
+    # Another host of the internet (test_sandbox.py).
+    run("ip", "-n", SIDES["wan"][0], "address", "add", STRANGER + "/24", "dev", "lan")
 
 
 def down() -> None:

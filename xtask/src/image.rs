@@ -168,8 +168,24 @@ fn build_image(root: &Path, target: &Path, options: &Options) -> Result<PathBuf>
     fs::write(stage.join("etc/resolv.conf"), "")?;
     let trusts =
         [("provisioning", &options.trust), ("update", &options.trust_updates), ("order", &options.trust_orders)];
+    // Without one build.sh makes a test one.
+    let boot = work.join("keys/boot.crt");
+    let product = boot.exists() && !is_test_certificate(&boot);
     for (name, given) in trusts {
-        fs::write(share.join(format!("trust/{name}.pub")), trust(&binaries, &work, name, given.as_deref())?)?;
+        let keys = trust(&binaries, &work, name, given.as_deref())?;
+        let test = keys.contains(TEST_KEY);
+        if product && test {
+            bail!(
+                "boot.crt is no TEST certificate, and the {name} key would be a test key: give the key of those who may sign"
+            );
+        }
+        if test {
+            println!(
+                "image: boxes with this image believe the TEST key for {name}s in {}",
+                work.join("keys").display()
+            );
+        }
+        fs::write(share.join(format!("trust/{name}.pub")), keys)?;
     }
     if options.bench {
         stage_bench(root, &stage)?;
@@ -360,6 +376,15 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
         .args(&options.arguments))
 }
 
+/// What a file with the public half of a test key begins with.
+const TEST_KEY: &str = "# TEST key";
+
+/// Whether the certificate in `file` says that it is for tests (build.sh makes it so).
+fn is_test_certificate(file: &Path) -> bool {
+    let subject = output(Command::new("openssl").args(["x509", "-noout", "-subject", "-in"]).arg(file));
+    subject.is_ok_and(|subject| subject.contains("TEST"))
+}
+
 /// The keys whose provisionings or updates the image believes: those given, or a test key of this working tree.
 fn trust(binaries: &Path, work: &Path, name: &str, given: Option<&Path>) -> Result<String> {
     if let Some(file) = given {
@@ -372,7 +397,7 @@ fn trust(binaries: &Path, work: &Path, name: &str, given: Option<&Path>) -> Resu
         let Some(word) = said.split_whitespace().find(|word| word.starts_with("RW")) else {
             bail!("gift-keys policy-key printed no public key");
         };
-        fs::write(&public, format!("# TEST key of this working tree\n{word}\n"))?;
+        fs::write(&public, format!("{TEST_KEY} of this working tree\n{word}\n"))?;
     }
     Ok(fs::read_to_string(&public)?)
 }

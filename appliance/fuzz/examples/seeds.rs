@@ -187,6 +187,28 @@ fn messages() -> io::Result<()> {
     ] {
         put("wire", &[&[which], text.as_bytes()].concat())?;
     }
+    signed(&digest)
+}
+
+/// What is signed for boxes: an update with each part, an order, and how both travel.
+fn signed(digest: &str) -> io::Result<()> {
+    let days = r#""created":"2026-11-29","expires":"2026-12-31""#;
+    let part = format!(r#"{{"length":10,"size":4096,"sha256":"{digest}"}}"#);
+    let update = format!(
+        r#"{{"version":1,"serial":7,"image":"1.4.2",{days},"root_hash":"{digest}","root":{part},"verity":{part},"codecs":{part},"kernel":{part},"archive":"{digest}"}}"#
+    );
+    let identity = "q".repeat(58);
+    let order = format!(
+        r#"{{"version":1,"number":3,"kind":"factory-reset","serial":"GC-0001","identity":"age1{identity}",{days}}}"#
+    );
+    let travels = |what: &str, text: &str| {
+        serde_json::json!({ what: text, "signature": "untrusted comment: c\ns\ntrusted comment: t\ng\n" }).to_string()
+    };
+    for (which, text) in
+        [(220, travels("update", &update)), (222, travels("order", &order)), (221, update), (223, order)]
+    {
+        put("wire", &[&[which], text.as_bytes()].concat())?;
+    }
     Ok(())
 }
 

@@ -1,12 +1,14 @@
-//! Every message between box and hub, and the status records that are made of the same types.
+//! Every message between box and hub, the status records that are made of the same types, and what is signed for boxes.
 //!
 //! The first byte says which. Asserted: nothing panics; what parses, serialised and parsed again, is the same, and serialises to the
-//! same bytes; a manifest that passes its check has no text in it that is not a UID, a name or hexadecimal digits.
+//! same bytes; a manifest that passes its check has no text in it that is not a UID, a name or hexadecimal digits; an update that
+//! passes its own is no larger than an archive may be, and an order names a box by what cannot be mistaken for anything else.
 #![no_main]
 
 use gift_fuzz::byte;
 use gift_wire::{
-    EnrolRequest, EnrolResponse, HealthReport, Manifest, ObjectId, Receipt, ReleaseItem, Sha256Hex,
+    EnrolRequest, EnrolResponse, HealthReport, MAX_ARCHIVE_BYTES, Manifest, ObjectId, Order, Receipt, ReleaseItem,
+    Sha256Hex, SignedOrder, SignedUpdate, Update,
     status::{DeidStatus, ReceiverStatus, StatusRecord, UplinkStatus},
 };
 use libfuzzer_sys::fuzz_target;
@@ -14,7 +16,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 fuzz_target!(|data: &[u8]| {
     let mut data = data;
-    match byte(&mut data) % 11 {
+    let which = byte(&mut data);
+    if let Some(signed) = which.checked_sub(FIRST_SIGNED) {
+        return for_boxes(signed, data);
+    }
+    match which % 11 {
         0 => {
             if let Some(manifest) = same::<Manifest>(data) {
                 checked(&manifest);
@@ -32,6 +38,39 @@ fuzz_target!(|data: &[u8]| {
         _ => drop(same::<Sha256Hex>(data)),
     }
 });
+
+/// First bytes from here on stand for what is signed for boxes.
+const FIRST_SIGNED: u8 = 220;
+
+fn for_boxes(which: u8, data: &[u8]) {
+    match which % 4 {
+        0 => {
+            if let Ok(signed) = SignedUpdate::from_json(data) {
+                assert!(signed.signed_bytes().ends_with(signed.update.as_bytes()));
+                drop(same::<SignedUpdate>(data));
+            }
+        }
+        1 => {
+            if let Some(Ok(update)) = std::str::from_utf8(data).ok().map(Update::parse) {
+                assert!(update.archive_bytes() <= MAX_ARCHIVE_BYTES && update.parts().all(|(_, part)| part.length > 0));
+                drop(same::<Update>(data));
+            }
+        }
+        2 => {
+            if let Ok(signed) = SignedOrder::from_json(data) {
+                assert!(signed.signed_bytes().ends_with(signed.order.as_bytes()));
+                drop(same::<SignedOrder>(data));
+            }
+        }
+        _ => {
+            if let Some(Ok(order)) = std::str::from_utf8(data).ok().map(Order::parse) {
+                let named = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+                assert!(named(&order.serial) && named(&order.identity) && order.number > 0);
+                drop(same::<Order>(data));
+            }
+        }
+    }
+}
 
 /// For types without equality: the bytes stay the same.
 fn again<T: Serialize + DeserializeOwned>(data: &[u8]) -> Option<(T, T)> {

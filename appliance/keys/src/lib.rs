@@ -8,6 +8,7 @@
 pub mod bundle;
 pub mod files;
 pub mod label;
+pub mod manifest;
 pub mod order;
 pub mod provisioning;
 pub mod share;

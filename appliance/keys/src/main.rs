@@ -11,13 +11,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use chrono::Utc;
 use clap::{Parser, Subcommand, ValueEnum};
 use gift_deid::key::Credential;
 use gift_deidentify::pseudonym::Scheme;
 use gift_keys::{
-    bundle, files, label, order, provisioning,
+    bundle, files, label,
+    manifest::Manifest,
+    order, provisioning,
     share::{self, Share},
     update, wrap,
 };
@@ -145,6 +147,12 @@ enum Verb {
         /// What to write into the box's partition.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// The box's identity: the public key that it printed at its first boot (age1...).
+        #[arg(long, value_name = "KEY", requires = "manifest")]
+        identity: Option<String>,
+        /// The factory's manifest of this box to make, which an order for it is made from.
+        #[arg(long, value_name = "FILE", requires = "identity")]
+        manifest: Option<PathBuf>,
     },
     /// Sign a system update, which the hub carries to boxes (`gift-hub add-update`). Signers of updates have keys of their own (`policy-key`),
     /// which images are built with.
@@ -180,12 +188,15 @@ enum Verb {
         /// What is to be done: factory-reset, or decommission.
         #[arg(value_parser = order_kind)]
         kind: OrderKind,
-        /// The box's serial, as in its provisioning.
-        #[arg(long, value_name = "SERIAL")]
-        serial: String,
-        /// The box's identity: the public key that its site key was wrapped to (age1...).
-        #[arg(long, value_name = "KEY")]
-        identity: String,
+        /// The factory's manifest of the box.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["serial", "identity"], required_unless_present = "identity")]
+        manifest: Option<PathBuf>,
+        /// Without a manifest: the box's serial, as in its provisioning.
+        #[arg(long, value_name = "SERIAL", requires = "identity")]
+        serial: Option<String>,
+        /// Without a manifest: the box's identity, the public key that its site key was wrapped to (age1...).
+        #[arg(long, value_name = "KEY", requires = "serial")]
+        identity: Option<String>,
         /// Greater than that of every order for this box before.
         #[arg(long, value_name = "N")]
         number: u64,
@@ -268,9 +279,13 @@ fn main() -> Result<()> {
             files::write(&out, bundle::make(&order, &files::read(&key)?)?)?;
             println!("serial {serial}");
         }
-        Verb::Provisioning { texts, serial, number, key, out } => {
+        Verb::Provisioning { texts, serial, number, key, out, identity, manifest } => {
             let today = Utc::now().date_naive().to_string();
-            files::write(&out, provisioning::make(&texts, serial, number, today, &files::read(&key)?)?)?;
+            let signed = provisioning::make(&texts, serial.clone(), number, today.clone(), &files::read(&key)?)?;
+            if let (Some(identity), Some(file)) = (identity, manifest) {
+                files::write(&file, Manifest::new(serial, &identity, number, today, &signed)?.to_json()?)?;
+            }
+            files::write(&out, signed)?;
             println!("number {number}");
         }
         Verb::Update { image, image_version, serial, days, without_codecs, key, archive, out } => {
@@ -279,7 +294,15 @@ fn main() -> Result<()> {
             files::write(&out, update::make(&order, &files::read(&key)?, &archive)?)?;
             println!("serial {serial}");
         }
-        Verb::Order { kind, serial, identity, number, days, key, out } => {
+        Verb::Order { kind, manifest, serial, identity, number, days, key, out } => {
+            let (serial, identity) = match (manifest, serial, identity) {
+                (None, Some(serial), Some(identity)) => (serial, identity),
+                (Some(file), ..) => {
+                    let manifest = Manifest::parse(&files::read(&file)?).with_context(|| file.display().to_string())?;
+                    (manifest.serial, manifest.identity)
+                }
+                _ => bail!("--manifest, or --serial and --identity"),
+            };
             let today = Utc::now().date_naive();
             let wanted = order::Wanted { kind, serial, identity, number, today, days };
             files::write(&out, order::make(wanted, &files::read(&key)?)?)?;

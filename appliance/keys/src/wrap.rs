@@ -55,6 +55,14 @@ pub fn public_key(text: &str) -> Result<String, WrapError> {
     Ok(identity(text)?.to_public().to_string())
 }
 
+/// The public key of a box in `text`, checked (its checksum too).
+///
+/// # Errors
+/// [`WrapError::Recipient`].
+pub fn public_identity(text: &str) -> Result<String, WrapError> {
+    Ok(Recipient::from_str(text.trim()).map_err(|_| WrapError::Recipient)?.to_string())
+}
+
 fn identity(text: &str) -> Result<Identity, WrapError> {
     Identity::from_str(text.trim()).map_err(|_| WrapError::Identity)
 }

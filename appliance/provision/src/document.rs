@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     network::{Network, NetworkError},
-    way_out::{WayOutError, way_out},
+    way_out::{WayOut, WayOutError, way_out},
 };
 
 /// Largest [`SignedProvisioning`] as JSON, bytes: what the partition has room for.
@@ -178,11 +178,11 @@ impl Provisioning {
         Network::parse(self.texts.get("network.toml").map_or("", String::as_str))
     }
 
-    /// The TCP port its uplink may go out to.
+    /// Where its uplink may go out to.
     ///
     /// # Errors
     /// [`WayOutError`].
-    pub fn way_out(&self) -> Result<u16, WayOutError> {
+    pub fn way_out(&self) -> Result<WayOut, WayOutError> {
         way_out(self.texts.get("uplink.toml").map_or("", String::as_str))
     }
 

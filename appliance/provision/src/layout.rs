@@ -53,9 +53,10 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
         // The box works without; it does not become *ready*.
         warn!("no canary: {error:#}");
     }
-    networks(arguments, &provisioning.network()?)?;
-    let uplink_port = format!("define uplink_port = {}\n", provisioning.way_out()?);
-    place(&arguments.run.join("network/uplink-port.nft"), uplink_port.as_bytes(), 0o644, None)?;
+    let network = provisioning.network()?;
+    networks(arguments, &network)?;
+    let way_out = provisioning.way_out()?.definitions(&network.wan);
+    place(&arguments.run.join("network/way-out.nft"), way_out.as_bytes(), 0o644, None)?;
     for key in ["site-key", "linkage-key"] {
         let text = |ending: &str| provisioning.texts.get(&format!("{key}.{ending}"));
         if let (Some(wrapped), Some(identifier)) = (text("age"), text("id")) {

@@ -12,4 +12,4 @@ mod way_out;
 pub use document::{
     DocumentError, MAX_PROVISIONING_BYTES, NAMES, Provisioning, SignedProvisioning, Trust, verified_provisioning,
 };
-pub use way_out::{WayOutError, way_out};
+pub use way_out::{WayOut, WayOutError, way_out};

@@ -368,7 +368,8 @@ const fn is_for_support(cause: Cause) -> bool {
     matches!(cause, Cause::PathIntercepted | Cause::EnrolmentRefused | Cause::CanaryFailed)
 }
 
-/// The body of a record that is fresh; notes a missing, stale or degraded one in `causes`.
+/// The body of a record that is fresh; notes a missing, stale or degraded one in `causes`. One of the future is not fresh: a clock that
+/// was set back would make a process that has died since look alive.
 fn live<'a, T>(
     record: Option<&'a StatusRecord<T>>,
     now_ms: u64,
@@ -376,7 +377,7 @@ fn live<'a, T>(
     causes: &mut Vec<Cause>,
     starting: &mut bool,
 ) -> Option<&'a T> {
-    let Some(record) = record.filter(|r| now_ms.saturating_sub(r.updated_ms) <= STALE_AFTER_MS) else {
+    let Some(record) = record.filter(|r| now_ms.abs_diff(r.updated_ms) <= STALE_AFTER_MS) else {
         causes.push(down);
         return None;
     };

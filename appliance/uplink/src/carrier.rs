@@ -65,6 +65,7 @@ pub(crate) struct Carrier {
     pub(crate) drop: Arc<Depositor>,
     pub(crate) house: PathBuf,
     interval: Duration,
+    pub(crate) budget: update::Budget,
 }
 
 impl Carrier {
@@ -85,7 +86,7 @@ impl Carrier {
         }
         let drop = Arc::new(Depositor::open(staging, inbox)?);
         let interval = Duration::from_secs(*interval_seconds);
-        Ok(Some(Self { parcel, hub, drop, house: settings.house.clone(), interval }))
+        Ok(Some(Self { parcel, hub, drop, house: settings.house.clone(), interval, budget: update::Budget::default() }))
     }
 
     /// Asks the hub again and again.
@@ -111,7 +112,7 @@ impl Carrier {
         }
     }
 
-    async fn round(&self, hub: &Hub) -> Result<(), Trouble> {
+    async fn round(&mut self, hub: &Hub) -> Result<(), Trouble> {
         let tag = fs::read_to_string(self.house.join(self.parcel.tag)).ok();
         let Some((tag, bytes)) = hub.newest(self.parcel, tag.as_deref()).await? else { return Ok(()) };
         if self.parcel.archive {

@@ -53,6 +53,11 @@ pub(crate) fn update_damaged() {
     tracing::warn!("a system update was damaged on its way, and is fetched again");
 }
 
+/// The hub had more to download than a day may have.
+pub(crate) fn updates_too_large() {
+    tracing::error!("more system updates than a day may have: none is fetched before the day has passed");
+}
+
 /// A policy bundle of the hub lies in deid's drop.
 pub(crate) fn policy_handed_over(bytes: usize) {
     tracing::info!(bytes, "policy bundle handed over");

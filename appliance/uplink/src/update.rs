@@ -5,6 +5,7 @@ use std::{
     io::{self, Read as _, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use gift_spool::{Depositor, SpoolError};
@@ -26,13 +27,36 @@ pub(crate) const ROOM: &str = "update";
 const COPIES: u64 = 4;
 /// Downloaded bytes that a power cut may lose.
 const SYNC_EVERY: u64 = 8 << 20;
+/// Most bytes of archives a day. Whether an update counts is found when all of it is here: a hub that has others up again and again
+/// would wear out the disk and fill the hospital's line.
+const MOST_BYTES_A_DAY: u64 = 4 << 30;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What may be downloaded yet today.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    /// Since when, and how much since.
+    day: Option<(Instant, u64)>,
+}
+
+impl Budget {
+    /// Counts `bytes` that came at `now`; false when the day's are used up.
+    fn has(&mut self, bytes: u64, now: Instant) -> bool {
+        let (_, used) = match &mut self.day {
+            Some(day) if now.saturating_duration_since(day.0) < DAY => day,
+            day => day.insert((now, 0)),
+        };
+        *used = used.saturating_add(bytes);
+        *used <= MOST_BYTES_A_DAY
+    }
+}
 
 impl Carrier {
     /// Fetches the archive of the update in `json`, and hands both over.
     ///
     /// # Errors
     /// What ended it.
-    pub(crate) async fn bring_update(&self, hub: &Hub, tag: String, json: Vec<u8>) -> Result<(), Trouble> {
+    pub(crate) async fn bring_update(&mut self, hub: &Hub, tag: String, json: Vec<u8>) -> Result<(), Trouble> {
         // What is no update, or too long for one, is not asked for; neither signature nor serial is looked at here.
         let signed = SignedUpdate::from_json(&json).ok();
         let Some(update) = signed.and_then(|signed| Update::parse(&signed.update).ok()) else { return Ok(()) };
@@ -44,6 +68,10 @@ impl Carrier {
             events::disk_full();
             return Ok(());
         }
+        if !self.budget.has(0, Instant::now()) {
+            events::updates_too_large();
+            return Ok(());
+        }
         let archive = self.download(hub, &update, file).await?;
         let (whole, length) = (archive.clone(), usize::try_from(update.archive_bytes()).unwrap_or(usize::MAX));
         self.hand_over(tag, length, move |drop| deposit(drop, &json, &whole)).await?;
@@ -51,7 +79,7 @@ impl Carrier {
     }
 
     /// The whole archive, of the right digest.
-    async fn download(&self, hub: &Hub, update: &Update, mut file: File) -> Result<PathBuf, Trouble> {
+    async fn download(&mut self, hub: &Hub, update: &Update, mut file: File) -> Result<PathBuf, Trouble> {
         let path = self.house.join(ROOM).join(update.archive.as_str());
         let mut there = file.metadata().map_err(cannot_keep)?.len();
         if there > update.archive_bytes() {
@@ -63,7 +91,7 @@ impl Carrier {
             let mut answer = hub.archive(&update.archive, there).await?;
             while let Some(piece) = hub.next_piece(&mut answer).await? {
                 there += piece.len() as u64;
-                if there > update.archive_bytes() {
+                if there > update.archive_bytes() || !self.budget.has(piece.len() as u64, Instant::now()) {
                     return Err(Trouble::Hub);
                 }
                 // Pieces are small; a blocking write of one does not hold the others up for long.
@@ -121,4 +149,19 @@ fn deposit(drop: &Depositor, json: &[u8], archive: &std::path::Path) -> Result<(
     io::copy(&mut File::open(archive).map_err(SpoolError::Store)?, &mut staged)?;
     drop.post(drop.commit(staged)?)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_an_end() {
+        let (mut budget, began) = (Budget::default(), Instant::now());
+        assert!(budget.has(MOST_BYTES_A_DAY - 1, began));
+        assert!(budget.has(1, began + DAY / 2));
+        assert!(!budget.has(1, began + DAY / 2));
+        assert!(!budget.has(0, began + DAY - Duration::from_secs(1)), "used up for the rest of the day");
+        assert!(budget.has(1, began + DAY), "the next day");
+    }
 }

@@ -36,10 +36,13 @@ fn all_well_is_ok_and_ready() {
 #[test]
 fn a_silent_process_is_a_fault_even_when_its_last_words_were_good() {
     let (r, mut d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
-    d.updated_ms = NOW - STALE_AFTER_MS - 1;
-    let v = judge(Some(&r), Some(&d), Some(&u), 50);
-    assert_eq!((v.word, v.causes.as_slice()), (VerdictWord::Fault, &[Cause::DeidDown][..]));
-    assert_eq!(v.leds.attention, AttentionLed::Call);
+    // So are words of the future: the clock was set back since, by more than they may be old.
+    for updated_ms in [NOW - STALE_AFTER_MS - 1, NOW + STALE_AFTER_MS + 1] {
+        d.updated_ms = updated_ms;
+        let v = judge(Some(&r), Some(&d), Some(&u), 50);
+        assert_eq!((v.word, v.causes.as_slice()), (VerdictWord::Fault, &[Cause::DeidDown][..]));
+        assert_eq!(v.leds.attention, AttentionLed::Call);
+    }
 }
 
 #[test]
