@@ -50,6 +50,14 @@ def test_who_may_open_the_tpm(running):
     assert tried["signer"]["open /dev/tpm0"] is not None
 
 
+def test_the_tpm_opens_the_state_to_nobody_any_more(running):
+    """The policy of its key is signed for one point of the boot, which is past: not even root's own tool gets it from the TPM."""
+    words = ["attach", "again", "/dev/disk/by-partlabel/gift-state", "-", "tpm2-device=auto,headless=yes,read-only"]
+    said = running.agent.ask(120, do="run", words=["/usr/bin/systemd-cryptsetup", *words])
+    assert said["status"] != 0
+    assert "Failed to unseal secret using TPM2" in said["err"], said["err"]
+
+
 @pytest.mark.campaign
 def test_a_key_that_is_damaged_is_never_replaced(box, hub, scanner):
     """The box waits and says so; with the key as it was, it goes on as the box that it is."""
