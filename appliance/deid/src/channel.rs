@@ -226,7 +226,10 @@ mod tests {
         theirs.send(&"not a number", &[], None).unwrap();
         assert!(matches!(ours.recv::<u8>(in_time(), || ()), Err(ChannelError::Form)));
         rustix::net::send(&theirs.socket, &vec![b'1'; MESSAGE_BYTES + 1], SendFlags::empty()).unwrap();
-        assert!(matches!(ours.recv::<u8>(in_time(), || ()), Err(ChannelError::Form)), "a truncated packet is no message");
+        assert!(
+            matches!(ours.recv::<u8>(in_time(), || ()), Err(ChannelError::Form)),
+            "a truncated packet is no message"
+        );
         assert!(matches!(theirs.send(&"x".repeat(MESSAGE_BYTES), &[], None), Err(ChannelError::Form)));
         drop(theirs);
         assert!(matches!(ours.recv::<u8>(in_time(), || ()), Err(ChannelError::Closed)));
