@@ -119,13 +119,13 @@ async fn an_isolated_object_counts_as_taken_and_is_recorded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_that_stops_reading_is_given_up_and_a_slow_one_is_not() {
     let hub = TestHub::sound().await;
-    let mut rig = Rig::new(&hub, "concurrency = 1\n[timeouts]\nstall-ms = 1500\nanswer-ms = 1500");
+    let mut rig = Rig::new(&hub, "concurrency = 1\n[timeouts]\nstall-ms = 4000\nanswer-ms = 4000");
     hub.fault(Fault::Hang);
     let hung = rig.post(20_000_000);
     rig.start();
     rig.until("the hang", |_| hub.state().asked == [hung.clone()]).await;
     rig.until_drained(&hub, 1).await;
-    // Longer in all than the stall limit, but always moving.
+    // Longer in all than the stall limit (61 frames of 16 KiB), but always moving.
     hub.fault(Fault::Slow(100));
     rig.post(1_000_000);
     rig.until_drained(&hub, 2).await;
