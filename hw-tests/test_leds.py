@@ -85,9 +85,13 @@ def test_booting_and_sending(box, scanner, factory):
     box.expect(r"identity of this box", 240)
     watch = LedWatch(box.home / "vnc.sock")
     box.expect(r"gift-health\[\d+\]: health started", 240)
-    shows(watch, POWER, "slow", 60)
-    # The canary of this boot, if the box before had none.
+    began = time.monotonic()
+    box.agent.wait_until(lambda: watch.lit(POWER), 60, "any light at all")
+    # The canary of this boot, if the box before had none; else it starts in seconds, too few for pattern().
     shows(watch, POWER, "steady", 240)
+    times = watch.toggles(POWER, began)
+    gaps = sorted(later - earlier for earlier, later in zip(times, times[1:]))
+    assert len(gaps) >= 3 and 0.7 <= gaps[len(gaps) // 2] <= 1.3, ("slow while it starts", gaps)
     objects = scanner.objects(400, seed=4)
     sender = threading.Thread(target=scanner.send, args=[objects])
     sender.start()
