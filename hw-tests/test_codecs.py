@@ -25,16 +25,21 @@ def retrieved(hub, instance: dict) -> tuple[bytes, pydicom.Dataset]:
     return body, pydicom.dcmread(io.BytesIO(body[body.index(b"DICM") - 128 : body.rindex(b"\r\n--")]))
 
 
+def test_the_extension_is_there_and_deid_alone_has_it(running):
+    """Also where nothing of it is used: what stands between it and deid works."""
+    assert set(units(running).values()) == {"active"}
+    # Nobody but deid sees the programs.
+    with pytest.raises(AssertionError, match="No such file"):
+        running.agent.run("/usr/bin/ffmpeg", "-version")
+    pid = running.agent.show("gift-deid.service", "MainPID")
+    assert "ffmpeg" in running.agent.ask(do="list", path=f"/proc/{pid}/root/usr/bin")["names"]
+
+
 @pytest.mark.campaign
 def test_video_is_redacted_and_the_second_look_is_taken(box, hub, scanner, factory, work):
     factory.personalise_again(box, 2, deid=CODECS_ON)
     box.power_on()
     box.expect(r"gift-deid\[\d+\]: .*deid started", BOOTED)
-    assert set(units(box).values()) == {"active"}
-    # Nobody but deid sees the programs.
-    with pytest.raises(AssertionError, match="No such file"):
-        box.agent.run("/usr/bin/ffmpeg", "-version")
-
     before = {instance["00080018"]["Value"][0] for instance in hub.instances()}
     sent = work / "film"
     sent.mkdir()
