@@ -26,11 +26,15 @@ def stranger(hub):
     listens on every address)."""
     words = ["python3", "-m", "http.server", "53", "--bind", network.STRANGER, "--directory", "/proc/self/fdinfo"]
     server = subprocess.Popen(network.inside("wan", *words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    yield
-    calls = "import socket\nfor port in (53, 443): socket.create_connection(('" + network.STRANGER + "', port), 10)"
-    subprocess.run(network.inside("wan", "python3", "-c", calls), check=True)
-    server.terminate()
-    server.wait()
+    calls = "import socket,time\ntime.sleep(3)\nfor port in (53, 443): socket.create_connection(('" + network.STRANGER + "', port), 10)"
+    try:
+        # Before the probes, and after them.
+        subprocess.run(network.inside("wan", "python3", "-c", calls), check=True)
+        yield
+        subprocess.run(network.inside("wan", "python3", "-c", calls), check=True)
+    finally:
+        server.terminate()
+        server.wait()
 
 
 @pytest.mark.parametrize("unit", UNITS)

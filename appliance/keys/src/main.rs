@@ -282,10 +282,13 @@ fn main() -> Result<()> {
         Verb::Provisioning { texts, serial, number, key, out, identity, manifest } => {
             let today = Utc::now().date_naive().to_string();
             let signed = provisioning::make(&texts, serial.clone(), number, today.clone(), &files::read(&key)?)?;
-            if let (Some(identity), Some(file)) = (identity, manifest) {
-                files::write(&file, Manifest::new(serial, &identity, number, today, &signed)?.to_json()?)?;
-            }
+            let of_box =
+                identity.map(|identity| Manifest::new(serial, &identity, number, today, &signed)).transpose()?;
+            // A manifest is of what there is.
             files::write(&out, signed)?;
+            if let (Some(of_box), Some(file)) = (of_box, manifest) {
+                files::write(&file, of_box.to_json()?)?;
+            }
             println!("number {number}");
         }
         Verb::Update { image, image_version, serial, days, without_codecs, key, archive, out } => {

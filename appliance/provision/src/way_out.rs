@@ -57,7 +57,8 @@ pub fn way_out(uplink_toml: &str) -> Result<WayOut, WayOutError> {
     match uplink.proxy {
         None => {
             let port = port(authority, Some(443)).ok_or(WayOutError::HubUrl)?;
-            Ok(WayOut { port, address: given.or_else(|| address(authority)) })
+            // An address in the URL needs no resolver, and the uplink asks none.
+            Ok(WayOut { port, address: address(authority).or(given.map(|given: IpAddr| given.to_canonical())) })
         }
         Some(_) if given.is_some() => Err(WayOutError::HubAddress),
         Some(proxy) => {
@@ -88,7 +89,8 @@ impl WayOut {
             let of = |v4: bool, nothing: &str, everything: &str| match &addresses {
                 None => everything.to_owned(),
                 Some(addresses) => {
-                    let found = addresses.iter().filter(|address| address.is_ipv4() == v4).map(ToString::to_string);
+                    let found = addresses.iter().map(IpAddr::to_canonical).filter(|address| address.is_ipv4() == v4);
+                    let found = found.map(|address| address.to_string());
                     let found = found.collect::<Vec<_>>().join(", ");
                     if found.is_empty() { nothing.to_owned() } else { found }
                 }
@@ -102,7 +104,8 @@ impl WayOut {
 }
 
 fn address(authority: &Authority) -> Option<IpAddr> {
-    authority.host().trim_matches(['[', ']']).parse().ok()
+    // An IPv4 address in IPv6's form is an IPv4 packet.
+    authority.host().trim_matches(['[', ']']).parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
 /// The port that is named, or the usual one when none is.
@@ -128,6 +131,10 @@ mod tests {
         assert_eq!(out("hub-url = \"https://[2001:db8::1]\""), (443, at("2001:db8::1")));
         assert_eq!(out("hub-url = \"https://hub.example.org\"\nhub-address = \"192.0.2.1\""), (443, at("192.0.2.1")));
         assert_eq!(out("hub-url = \"https://hub.example.org:443\"\nproxy = \"proxy.example:3128\""), (3128, None));
+        // The uplink looks nothing up then.
+        assert_eq!(out("hub-url = \"https://192.0.2.1\"\nhub-address = \"192.0.2.9\""), (443, at("192.0.2.1")));
+        let mapped = "hub-url = \"https://hub.example.org\"\nhub-address = \"::ffff:192.0.2.1\"";
+        assert_eq!(out(mapped), (443, at("192.0.2.1")));
         assert_eq!(out("hub-url = \"https://192.0.2.1\"\nproxy = \"[2001:db8::1]:8080\""), (8080, at("2001:db8::1")));
     }
 
