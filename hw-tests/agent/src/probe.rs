@@ -21,85 +21,9 @@ use nix::{
 };
 use serde_json::json;
 
-/// What a unit may see of the state and of `/run/gift`: its own houses and drops (dist/README.md).
-fn allowed(unit: &str) -> &'static [&'static str] {
-    match unit {
-        "receiver" => &["intake", "intake/staging", "run:status/receiver"],
-        "deid" => &[
-            "intake",
-            "intake/inbox",
-            "deid",
-            "release",
-            "release/staging-deid",
-            "policy",
-            "policy/inbox",
-            "run:status/deid",
-        ],
-        "uplink" => &[
-            "release",
-            "release/outbox",
-            "uplink",
-            "policy",
-            "policy/staging",
-            "update",
-            "update/staging",
-            "orders",
-            "orders/staging",
-            "clock",
-            "clock/staging",
-            "run:status/uplink",
-            "run:signer",
-        ],
-        "signer" => &["signer"],
-        "health" => &[
-            "release",
-            "release/staging-health",
-            "run:status/receiver",
-            "run:status/deid",
-            "run:status/uplink",
-            "run:status/health",
-            "run:status/updater",
-        ],
-        "button" => &["run:button"],
-        "clock" => &["clock", "clock/inbox", "clock/set-aside"],
-        "name-servers" => &["run:netif/wan"],
-        _ => &[],
-    }
-}
+use self::view::{HOUSES, allowed};
 
-const HOUSES: &[&str] = &[
-    "provision",
-    "intake/staging",
-    "intake/inbox",
-    "deid",
-    "release/staging-deid",
-    "release/staging-health",
-    "release/outbox",
-    "policy/staging",
-    "policy/inbox",
-    "update/staging",
-    "update/inbox",
-    "updater",
-    "orders/staging",
-    "orders/inbox",
-    "orders/set-aside",
-    "clock/staging",
-    "clock/inbox",
-    "clock/set-aside",
-    "uplink",
-    "signer",
-    "run:status/receiver",
-    "run:status/deid",
-    "run:status/uplink",
-    "run:status/health",
-    "run:status/updater",
-    "run:updater",
-    "run:signer",
-    "run:eraser",
-    "run:button",
-    "run:netif/scanner",
-    "run:netif/wan",
-];
+mod view;
 
 fn tried(what: impl Into<String>, result: io::Result<()>) {
     let error = result.err();
