@@ -11,13 +11,13 @@ fail() { echo "FAILED: $*" >&2; exit 1; }
 
 if have systemd-analyze; then
     for name in receiver deid uplink health alarm canary signer button clock name-servers order erase erase-finish \
-        update update-check update-keep update-settle; do
+        update update-check update-keep update-settle firewall@ firewall-host; do
         systemd-analyze security --no-pager --offline=true --threshold=15 "$units/gift-$name.service" >"$root/report" ||
             fail "exposure of gift-$name: $(tail -n 1 "$root/report")"
         tail -n 1 "$root/report"
     done
-    # What sets the clock and addresses, verifies the extension, or lays settings out: no number is asked of them but that it does not grow.
-    for name in time:22 networkd@:23 codecs:28 provision:44; do
+    # What sets the clock and addresses, makes namespaces, verifies the extension, or lays settings out: no number is asked of them but that it does not grow.
+    for name in time:22 networkd@:23 codecs:27 provision:22 network:40; do
         systemd-analyze security --no-pager --offline=true --threshold="${name#*:}" "$units/gift-${name%:*}.service" >"$root/report" 2>&1 ||
             fail "exposure of gift-${name%:*}: $(tail -n 1 "$root/report")"
         grep 'Overall' "$root/report"

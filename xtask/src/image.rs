@@ -268,18 +268,43 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
         "name-servers",
         "time",
         "networkd@",
+        "provision",
+        "codecs",
+        "update",
+        "update-check",
+        "update-keep",
+        "update-settle",
+        "order",
+        "erase",
+        "firewall@",
+        "firewall-host",
     ] {
-        let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?;
+        let unit = fs::read_to_string(units.join(format!("gift-{name}.service")))?.replace("\\\n", "");
         let mut probe = String::new();
         for line in unit.lines().take_while(|line| *line != "[Install]") {
             let (key, value) = line.split_once('=').unwrap_or((line, ""));
             match key {
                 "Type" => probe.push_str("Type=oneshot\nStandardOutput=truncate:/run/probe.json\n"),
+                // One of them is enough.
+                "ExecStart" if probe.contains("\nExecStart=") => {}
                 "ExecStart" => {
                     _ = writeln!(probe, "ExecStart=/usr/bin/gift-bench probe {}", name.trim_end_matches('@'))
                 }
                 "ExecPaths" => _ = writeln!(probe, "ExecPaths=/usr/bin/gift-bench {value}"),
-                "Restart" | "RestartSec" | "WatchdogSec" | "NotifyAccess" | "Sockets" => {}
+                // What it does when its time comes, and what happens then.
+                "Restart"
+                | "RestartSec"
+                | "WatchdogSec"
+                | "NotifyAccess"
+                | "Sockets"
+                | "RemainAfterExit"
+                | "ExecStartPre"
+                | "ExecReload"
+                | "ExecStop"
+                | "OnSuccess"
+                | "SuccessAction"
+                | "FailureAction"
+                | "ConditionPathExists" => {}
                 _ => _ = writeln!(probe, "{line}"),
             }
         }

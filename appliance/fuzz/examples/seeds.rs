@@ -229,6 +229,8 @@ fn report() -> HealthReport {
             updater: None,
             disk,
             canary: None,
+            watched_ms: 0,
+            start_within_ms: 0,
         }),
         disk,
         receiver: Some(ReceiverStatus::default()),

@@ -148,7 +148,6 @@ impl Judge {
         let canary = self.settings.canary.map(|canary| CanaryRule {
             longest_age_ms: canary.longest_age_seconds.saturating_mul(1000),
             first_within_ms: canary.first_within_seconds.saturating_mul(1000),
-            watched_ms: u64::try_from(watched.as_millis()).unwrap_or(u64::MAX),
         });
         let inputs = Inputs {
             now_ms,
@@ -158,6 +157,8 @@ impl Judge {
             updater: updater.as_ref(),
             disk,
             canary,
+            watched_ms: u64::try_from(watched.as_millis()).unwrap_or(u64::MAX),
+            start_within_ms: self.settings.start_within_seconds.saturating_mul(1000),
         };
         let verdict = gift_status::verdict(&inputs);
         Findings { receiver, deid, uplink, updater, disk, verdict }

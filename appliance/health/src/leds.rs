@@ -5,7 +5,7 @@
 //! stuck. Phases are those of one clock, so a blink goes on where it was however often it is refreshed.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     time::Instant,
@@ -20,6 +20,9 @@ use crate::{
     settings::{self, LedKind},
 };
 
+/// So many failures in a row mean that udev did not give the trigger's files to this process and will not: its word was lost.
+const CHOSEN_ANEW_AFTER: u32 = 10;
+
 /// The four LEDs.
 #[derive(Debug)]
 pub(crate) struct LedPanel {
@@ -29,7 +32,8 @@ pub(crate) struct LedPanel {
     patterns: Patterns,
     /// The clock of all phases.
     began: Instant,
-    failing: BTreeSet<PathBuf>,
+    /// How often in a row.
+    failing: BTreeMap<PathBuf, u32>,
     failures_total: u64,
 }
 
@@ -45,7 +49,7 @@ impl LedPanel {
             paths: names.map(|name| settings.directory.join(name)),
             patterns: Patterns::load(&settings.patterns)?,
             began: Instant::now(),
-            failing: BTreeSet::new(),
+            failing: BTreeMap::new(),
             failures_total: 0,
         })
     }
@@ -79,8 +83,14 @@ impl LedPanel {
                 Ok(()) => _ = self.failing.remove(path),
                 Err(error) => {
                     self.failures_total += 1;
-                    if self.failing.insert(path.clone()) {
+                    let times = self.failing.entry(path.clone()).or_default();
+                    *times += 1;
+                    if *times == 1 {
                         events::led_failed(path, &error);
+                    }
+                    if self.kind == LedKind::Sysfs && times.is_multiple_of(CHOSEN_ANEW_AFTER) {
+                        // The next call chooses the pattern, and the kernel announces its files once more.
+                        _ = fs::write(path.join("trigger"), "none");
                     }
                 }
             }
@@ -117,7 +127,7 @@ fn phases(light: Light, at_ms: u128, lapse_ms: u32, lapsed: bool) -> Vec<(bool, 
 
 /// Sets an LED of the kernel's LED class by its trigger `pattern` (Documentation/ABI/testing/sysfs-class-led-trigger-pattern): pairs of
 /// brightness and ms, a step being the same brightness for a time and for none; played once. The trigger's files appear when it is
-/// chosen, and udev gives them to this process a moment later, so a first failure there heals with the next call.
+/// chosen, and udev gives them to this process a moment later, so a first failure there heals with the next call; one that stays, with the trigger chosen anew.
 fn set_sysfs(led: &Path, phases: &[(bool, u32)]) -> io::Result<()> {
     // `trigger` lists all triggers, the active one in brackets.
     if !read(&led.join("trigger"))?.split_whitespace().any(|word| word == "[pattern]") {
@@ -210,6 +220,30 @@ mod tests {
         assert_eq!(text("scanner", "pattern"), "31 8000 31 0 0 100 0 0");
         assert!(text("power", "pattern").starts_with("31 1"), "the rest of the first 125 ms");
         assert_eq!(panel.failures_total(), 1, "the missing attention LED is counted and stops nothing");
+    }
+
+    /// The trigger is chosen, and its files stay closed (here: one that cannot be written at all).
+    #[test]
+    fn a_trigger_whose_files_stay_closed_is_chosen_anew() {
+        let root = tempfile::tempdir().unwrap();
+        let power = root.path().join("power");
+        fs::create_dir_all(power.join("pattern")).unwrap();
+        fs::write(power.join("max_brightness"), "1\n").unwrap();
+        let mut panel = panel(root.path(), LedKind::Sysfs);
+        let chosen = || fs::read_to_string(power.join("trigger")).unwrap();
+        for _ in 0..2 {
+            fs::write(power.join("trigger"), "none [pattern]\n").unwrap();
+            for _ in 1..CHOSEN_ANEW_AFTER {
+                panel.show(GOOD);
+                assert_eq!(chosen(), "none [pattern]\n");
+            }
+            panel.show(GOOD);
+            assert_eq!(chosen(), "none");
+        }
+        fs::remove_dir(power.join("pattern")).unwrap();
+        panel.show(GOOD);
+        assert_eq!(chosen(), "pattern");
+        assert!(!panel.failing.contains_key(&power));
     }
 
     #[test]

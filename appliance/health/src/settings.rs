@@ -35,6 +35,9 @@ pub(crate) struct Settings {
     /// How often to judge.
     #[serde(default = "one_second")]
     pub(crate) judge_interval_ms: u64,
+    /// A process that said nothing yet is starting for so long, then it is down.
+    #[serde(default = "two_minutes")]
+    pub(crate) start_within_seconds: u64,
     /// When to report.
     #[serde(default)]
     pub(crate) report: Report,
@@ -109,6 +112,9 @@ pub(crate) enum LedKind {
 
 fn one_second() -> u64 {
     1000
+}
+fn two_minutes() -> u64 {
+    120
 }
 fn a_quarter_of_an_hour() -> u64 {
     900

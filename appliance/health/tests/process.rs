@@ -54,7 +54,7 @@ fn it_shows_a_verdict_and_ends_on_sigterm_with_dark_leds() {
     }
     let child = start(root.path(), &[]);
     let power = root.path().join("leds/power");
-    assert_eq!(shown(&power), "fast fault\n", "no process reports");
+    assert_eq!(shown(&power), "slow starting\n", "no process has reported yet");
     ends_dark(child, &power);
     assert_eq!(fs::read_dir(root.path().join("release/outbox")).unwrap().count(), 1);
 }

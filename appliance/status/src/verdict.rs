@@ -33,6 +33,10 @@ pub struct Inputs<'a> {
     pub disk: DiskState,
     /// What is asked of the canary; without it, nothing is.
     pub canary: Option<CanaryRule>,
+    /// For how long the judge has watched, ms, by a clock that nobody sets.
+    pub watched_ms: u64,
+    /// A process of which nothing was heard yet is starting until the judge has watched for so long, ms; then it is down.
+    pub start_within_ms: u64,
 }
 
 /// What is asked of the canary, the synthetic patient that goes the whole way to the hub each day.
@@ -42,8 +46,6 @@ pub struct CanaryRule {
     pub longest_age_ms: u64,
     /// The first one may take so long, ms; until then the box is starting.
     pub first_within_ms: u64,
-    /// For how long the judge has watched, ms, by a clock that nobody sets.
-    pub watched_ms: u64,
 }
 
 /// How full the state disk is.
@@ -204,9 +206,9 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
     let now = inputs.now_ms;
     let mut causes = Vec::new();
     let mut starting = false;
-    let receiver = live(inputs.receiver, now, Cause::ReceiverDown, &mut causes, &mut starting);
-    let deid = live(inputs.deid, now, Cause::DeidDown, &mut causes, &mut starting);
-    let uplink = live(inputs.uplink, now, Cause::UplinkDown, &mut causes, &mut starting);
+    let receiver = live(inputs.receiver, inputs, Cause::ReceiverDown, &mut causes, &mut starting);
+    let deid = live(inputs.deid, inputs, Cause::DeidDown, &mut causes, &mut starting);
+    let uplink = live(inputs.uplink, inputs, Cause::UplinkDown, &mut causes, &mut starting);
 
     let refusing = receiver.is_some_and(|r| r.disk_short) || inputs.disk.free_bytes < inputs.disk.reserve_bytes;
     if refusing {
@@ -255,7 +257,7 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         }
     }
     let mut unproven = false;
-    match inputs.canary.map(|rule| canary(&rule, uplink, now)) {
+    match inputs.canary.map(|rule| canary(&rule, uplink, inputs)) {
         None | Some(Canary::Proven) => {}
         Some(Canary::Awaited) => starting = true,
         Some(Canary::Overdue) => {
@@ -341,16 +343,17 @@ enum Canary {
     Failed,
 }
 
-fn canary(rule: &CanaryRule, uplink: Option<&UplinkStatus>, now_ms: u64) -> Canary {
+fn canary(rule: &CanaryRule, uplink: Option<&UplinkStatus>, inputs: &Inputs<'_>) -> Canary {
+    let watched_ms = inputs.watched_ms;
     let Some(uplink) = uplink else { return Canary::Overdue };
     if uplink.canary_failed_ms > uplink.canary_ms {
         return Canary::Failed;
     }
     // A time that lies as far ahead is no proof either: the clock was wrong when it was noted, or is now.
-    let age_ms = now_ms.abs_diff(uplink.canary_ms);
+    let age_ms = inputs.now_ms.abs_diff(uplink.canary_ms);
     if uplink.canary_ms != 0 && age_ms <= rule.longest_age_ms {
         Canary::Proven
-    } else if rule.watched_ms < rule.first_within_ms && age_ms > rule.watched_ms {
+    } else if watched_ms < rule.first_within_ms && age_ms > watched_ms {
         // None since the judge began to watch.
         Canary::Awaited
     } else {
@@ -369,15 +372,20 @@ const fn is_for_support(cause: Cause) -> bool {
 }
 
 /// The body of a record that is fresh; notes a missing, stale or degraded one in `causes`. One of the future is not fresh: a clock that
-/// was set back would make a process that has died since look alive.
+/// was set back would make a process that has died since look alive. Records of the boot before are gone, so a process of which there is
+/// none soon after the start has not begun yet.
 fn live<'a, T>(
     record: Option<&'a StatusRecord<T>>,
-    now_ms: u64,
+    inputs: &Inputs<'_>,
     down: Cause,
     causes: &mut Vec<Cause>,
     starting: &mut bool,
 ) -> Option<&'a T> {
-    let Some(record) = record.filter(|r| now_ms.abs_diff(r.updated_ms) <= STALE_AFTER_MS) else {
+    if record.is_none() && inputs.watched_ms < inputs.start_within_ms {
+        *starting = true;
+        return None;
+    }
+    let Some(record) = record.filter(|r| inputs.now_ms.abs_diff(r.updated_ms) <= STALE_AFTER_MS) else {
         causes.push(down);
         return None;
     };

@@ -21,7 +21,7 @@ use nix::{
 };
 use serde_json::json;
 
-use self::view::{HOUSES, allowed};
+use self::view::{HOUSES, allowed, own_program};
 
 mod view;
 
@@ -95,9 +95,20 @@ fn directories(unit: &str) {
             None => Err(io::Error::from_raw_os_error(libc::ENOENT)),
             Some(_) => Ok(()),
         });
-        // Its own credential, saved time, or resolv.conf is in a directory of its own.
-        let own = [("deid", "/run/credentials"), ("time", "/var/lib/systemd"), ("name-servers", "/run/gift/settings")];
-        if !own.contains(&(unit, path)) {
+        // Its own credential, saved time, or resolv.conf is in a directory of its own; what it lays out, and where kernels are.
+        let own = matches!(
+            (unit, path),
+            ("deid", "/run/credentials")
+                | ("time", "/var/lib/systemd")
+                | ("name-servers", "/run/gift/settings")
+                | (
+                    "provision",
+                    "/run/credstore.encrypted" | "/run/gift/settings" | "/run/gift/network" | "/var/lib/systemd"
+                )
+                | ("update" | "update-keep", "/efi")
+                | ("firewall", "/run/gift/network")
+        );
+        if !own {
             tried(format!("anything in {path}"), opened);
         }
     }
@@ -111,6 +122,9 @@ fn directories(unit: &str) {
         ("enrolment-token", "uplink"),
         ("hub-roots.pem", "uplink"),
     ] {
+        if unit == "provision" {
+            continue;
+        }
         if unit != own && !(unit == "clock" && name == "hub-roots.pem") {
             tried(format!("read /etc/gift/{name}"), File::open(Path::new("/etc/gift").join(name)).map(drop));
         }
@@ -129,7 +143,7 @@ fn directories(unit: &str) {
         "/sys/class/leds/input0::numlock/brightness",
         "/proc/sys/kernel/core_pattern",
     ] {
-        if !(path.contains("leds") && unit == "health") {
+        if !(path.contains("leds") && unit == "health" || path == "/run/probe" && unit == "provision") {
             tried(
                 format!("write {path}"),
                 OpenOptions::new().write(true).create(!path.starts_with("/sys")).open(path).map(drop),
@@ -171,10 +185,16 @@ fn connections(unit: &str) {
     if unit != "networkd" {
         tried("raw socket", socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP));
         tried("packet socket", socket(libc::AF_PACKET, libc::SOCK_RAW, 0));
+    }
+    // Disks come and go by it.
+    if !matches!(unit, "networkd" | "update" | "codecs" | "firewall" | "firewall-host") {
         tried("netlink socket", socket(libc::AF_NETLINK, libc::SOCK_RAW, 0));
     }
     tried("vsock socket", socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0));
-    tried("alg socket", socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0));
+    // The kernel's hashes.
+    if unit != "codecs" {
+        tried("alg socket", socket(libc::AF_ALG, libc::SOCK_SEQPACKET, 0));
+    }
     // Who talks to the hub, to the receiver, to time servers, to DHCP's.
     if !matches!(unit, "uplink" | "canary" | "time" | "networkd") {
         tried("internet socket", socket(libc::AF_INET, libc::SOCK_STREAM, 0));
@@ -239,16 +259,9 @@ fn executables(unit: &str, directory: &Path) {
         let Ok(kind) = entry.metadata() else { continue };
         let name = name.to_string_lossy();
         let executable = kind.is_file() && std::os::unix::fs::PermissionsExt::mode(&kind.permissions()) & 0o111 != 0;
-        let own = match unit {
-            "time" => name == "systemd-timesyncd",
-            "name-servers" => name == "gift-provision",
-            "deid" => ["gift-deid", "gift-ocr", "gift-video", "ffmpeg", "tesseract"].contains(&&*name),
-            _ if unit.starts_with("networkd") => name == "systemd-networkd",
-            _ => name == format!("gift-{unit}"),
-        };
         if kind.is_dir() {
             executables(unit, &path);
-        } else if executable && !own && name != "gift-bench" && !name.contains(".so") {
+        } else if executable && !own_program(unit, &name) && name != "gift-bench" && !name.contains(".so") {
             let may = nix::unistd::access(&path, nix::unistd::AccessFlags::X_OK);
             tried(format!("may execute {}", path.display()), may.map_err(Into::into));
         }
@@ -274,8 +287,7 @@ fn programs(unit: &str) -> Result<()> {
         "/usr/bin/gift-provision",
         "/usr/bin/gift-keys",
     ] {
-        // The unit's own program.
-        if (unit, program) != ("name-servers", "/usr/bin/gift-provision") {
+        if !Path::new(program).file_name().is_some_and(|name| own_program(unit, &name.to_string_lossy())) {
             tried(format!("execute {program}"), Command::new(program).arg("--version").output().map(drop));
         }
     }
@@ -352,8 +364,8 @@ fn privileges(unit: &str) {
         ("iopl", libc::SYS_iopl, [3, 0, 0, 0]),
         ("personality", libc::SYS_personality, [0x0040_0000, 0, 0, 0]),
     ] {
-        // What it is for: it would work.
-        if !(unit == "time" && name == "settimeofday") {
+        // What it is for, or what it is already: it would work.
+        if !(unit == "time" && name == "settimeofday" || name == "setuid 0" && nix::unistd::getuid().is_root()) {
             tried(name, syscall(number, arguments));
         }
     }
@@ -409,8 +421,13 @@ fn devices(unit: &str) {
         "/dev/fuse",
         "/dev/loop-control",
     ] {
-        // Who it is for.
-        if !(unit == "signer" && path == "/dev/tpmrm0") {
+        // Who it is for; partitions are of one kind with the disk that they are on.
+        let own = match unit {
+            "signer" => path == "/dev/tpmrm0",
+            "update" | "codecs" => ["/dev/nvme0n1", "/dev/disk/by-partlabel/gift-provision"].contains(&path),
+            _ => false,
+        };
+        if !own {
             tried(format!("open {path}"), OpenOptions::new().read(true).write(true).open(path).map(drop));
         }
     }
@@ -423,8 +440,11 @@ fn devices(unit: &str) {
 
 fn sockets(unit: &str) {
     // The bench planted both, open to everybody, where it is.
-    tried("reach the planted shared memory", syscall(libc::SYS_shmget, [super::PLANTED_KEY, 0, 0, 0]));
-    tried("reach the planted message queue", syscall(libc::SYS_msgget, [super::PLANTED_KEY, 0, 0, 0]));
+    // The device mapper tells udev by System V semaphores that a device is made.
+    if unit != "codecs" {
+        tried("reach the planted shared memory", syscall(libc::SYS_shmget, [super::PLANTED_KEY, 0, 0, 0]));
+        tried("reach the planted message queue", syscall(libc::SYS_msgget, [super::PLANTED_KEY, 0, 0, 0]));
+    }
     for path in [
         "/run/systemd/private",
         "/run/dbus/system_bus_socket",

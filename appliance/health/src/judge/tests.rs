@@ -85,22 +85,25 @@ fn a_healthy_box_shows_ready_and_a_dead_process_shows_within_a_round() {
     assert_eq!(bench.led("scanner"), "blip waiting\n");
 
     fs::remove_file(bench.root().join("deid/status.json")).unwrap();
+    // Soon after the start it has not begun yet; then it is down.
     judge.tick(now_ms(), begin + Duration::from_secs(6));
+    assert_eq!((bench.led("power").as_str(), bench.led("attention").as_str()), ("slow starting\n", "off none\n"));
+    judge.tick(now_ms(), begin + Duration::from_secs(120));
     assert_eq!((bench.led("power").as_str(), bench.led("attention").as_str()), ("fast fault\n", "fast call\n"));
     let report = bench.reports().remove(0);
     assert_eq!((report.verdict.word, report.verdict.causes), (VerdictWord::Fault, vec![Cause::DeidDown]));
-    assert_eq!((report.deid, report.sequence), (None, 2));
+    assert_eq!((report.deid, report.sequence), (None, 3));
 
     // A record that is old, or of another version, is as good as none.
     bench.publish_all();
-    judge.tick(now_ms() + gift_status::STALE_AFTER_MS + 1000, begin + Duration::from_secs(12));
+    judge.tick(now_ms() + gift_status::STALE_AFTER_MS + 1000, begin + Duration::from_secs(126));
     let causes = [Cause::ReceiverDown, Cause::DeidDown, Cause::UplinkDown];
     assert_eq!(judge.last.as_ref().unwrap().causes, causes);
 
     judge.stop();
     assert_eq!(bench.led("power"), "off unattended\n");
     let own: StatusRecord<HealthStatus> = read_status(Process::Health, &bench.root().join("health")).unwrap();
-    assert_eq!((own.state, own.body.reports_total), (RunState::Stopping, 3));
+    assert_eq!((own.state, own.body.reports_total), (RunState::Stopping, 4));
 }
 
 #[test]

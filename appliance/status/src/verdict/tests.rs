@@ -16,7 +16,18 @@ fn judge(
     free_bytes: u64,
 ) -> Verdict {
     let disk = DiskState { free_bytes, total_bytes: 100, reserve_bytes: 10 };
-    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, updater: None, disk, canary: None })
+    let (updater, canary) = (None, None);
+    verdict(&Inputs {
+        now_ms: NOW,
+        receiver,
+        deid,
+        uplink,
+        updater,
+        disk,
+        canary,
+        watched_ms: 500,
+        start_within_ms: 500,
+    })
 }
 
 fn healthy_uplink() -> StatusRecord<UplinkStatus> {
@@ -43,6 +54,37 @@ fn a_silent_process_is_a_fault_even_when_its_last_words_were_good() {
         assert_eq!((v.word, v.causes.as_slice()), (VerdictWord::Fault, &[Cause::DeidDown][..]));
         assert_eq!(v.leds.attention, AttentionLed::Call);
     }
+}
+
+#[test]
+fn a_process_that_was_not_heard_yet_is_starting_for_a_while() {
+    let (r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    let judge = |deid, uplink, watched_ms| {
+        let disk = DiskState { free_bytes: 50, total_bytes: 100, reserve_bytes: 10 };
+        let (receiver, canary) = (Some(&r), Some(CanaryRule { longest_age_ms: 500, first_within_ms: 60_000 }));
+        let inputs = Inputs {
+            now_ms: NOW,
+            receiver,
+            deid,
+            uplink,
+            updater: None,
+            disk,
+            canary,
+            watched_ms,
+            start_within_ms: 5_000,
+        };
+        let v = verdict(&inputs);
+        (v.word, v.causes, v.leds.power, v.leds.attention)
+    };
+    let starting = (VerdictWord::Starting, vec![], PowerLed::Starting, AttentionLed::None);
+    assert_eq!(judge(None, Some(&u), 4_999), starting);
+    assert_eq!(judge(Some(&d), None, 4_999), starting);
+    let down = |cause| (VerdictWord::Fault, vec![cause], PowerLed::Fault, AttentionLed::Call);
+    assert_eq!(judge(None, Some(&u), 5_000), down(Cause::DeidDown));
+    // One that was heard and fell silent is down at once.
+    let mut silent = d.clone();
+    silent.updated_ms = NOW - STALE_AFTER_MS - 1;
+    assert_eq!(judge(Some(&silent), Some(&u), 0), down(Cause::DeidDown));
 }
 
 #[test]
@@ -102,6 +144,8 @@ fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
             updater: Some(&updater),
             disk,
             canary: None,
+            watched_ms: 500,
+            start_within_ms: 500,
         };
         let v = verdict(&inputs);
         (v.word, v.leds.power, v.leds.attention)
@@ -122,19 +166,29 @@ fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
 }
 
 /// A box that is well but for what its uplink says of canaries, judged by a rule.
-fn judged(canary_ms: u64, canary_failed_ms: u64, hub: HubLink, rule: CanaryRule) -> Verdict {
+fn judged(canary_ms: u64, canary_failed_ms: u64, hub: HubLink, rule: CanaryRule, watched_ms: u64) -> Verdict {
     let (r, d) = (record(ReceiverStatus::default()), record(DeidStatus::default()));
     let enrolment = EnrolmentState::Enrolled;
     let u = record(UplinkStatus { hub, enrolment, canary_ms, canary_failed_ms, ..Default::default() });
     let disk = DiskState { free_bytes: 50, total_bytes: 100, reserve_bytes: 10 };
     let (receiver, deid, uplink, canary) = (Some(&r), Some(&d), Some(&u), Some(rule));
-    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, updater: None, disk, canary })
+    verdict(&Inputs {
+        now_ms: NOW,
+        receiver,
+        deid,
+        uplink,
+        updater: None,
+        disk,
+        canary,
+        watched_ms,
+        start_within_ms: 500,
+    })
 }
 
 /// By a rule of 500 s, and 60 s for the first.
 fn canaries(canary_ms: u64, canary_failed_ms: u64, hub: HubLink, watched_ms: u64) -> Verdict {
-    let rule = CanaryRule { longest_age_ms: 500_000, first_within_ms: 60_000, watched_ms };
-    judged(canary_ms, canary_failed_ms, hub, rule)
+    let rule = CanaryRule { longest_age_ms: 500_000, first_within_ms: 60_000 };
+    judged(canary_ms, canary_failed_ms, hub, rule, watched_ms)
 }
 
 #[test]
@@ -162,8 +216,8 @@ fn without_its_first_canary_a_box_is_starting_for_a_while() {
     // The same after a long time without power.
     assert_eq!(canaries(1, 0, HubLink::Connected, 59_999).word, VerdictWord::Starting);
     // One that came since the start was the first: what is overdue then is another.
-    let rule = CanaryRule { longest_age_ms: 5_000, first_within_ms: 60_000, watched_ms: 20_000 };
-    assert_eq!(judged(NOW - 6_000, 0, HubLink::Connected, rule).causes, [Cause::CanaryOverdue]);
+    let rule = CanaryRule { longest_age_ms: 5_000, first_within_ms: 60_000 };
+    assert_eq!(judged(NOW - 6_000, 0, HubLink::Connected, rule, 20_000).causes, [Cause::CanaryOverdue]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What of the state and of `/run/gift` each unit sees.
+//! What of the state and of `/run/gift` each unit sees, and which programs are its own.
 
 /// What a unit may see of the state and of `/run/gift`: its own houses and drops (dist/README.md).
 pub(super) fn allowed(unit: &str) -> &'static [&'static str] {
@@ -42,6 +42,28 @@ pub(super) fn allowed(unit: &str) -> &'static [&'static str] {
         "button" => &["run:button"],
         "clock" => &["clock", "clock/inbox", "clock/set-aside"],
         "name-servers" => &["run:netif/wan"],
+        // It lays out what is below /run.
+        "provision" => &[
+            "provision",
+            "run:status/receiver",
+            "run:status/deid",
+            "run:status/uplink",
+            "run:status/health",
+            "run:status/updater",
+            "run:updater",
+            "run:eraser",
+            "run:button",
+            "run:netif/scanner",
+            "run:netif/wan",
+        ],
+        "update" => &["update/inbox", "updater", "run:status/updater", "run:updater"],
+        "update-check" => {
+            &["run:status/receiver", "run:status/deid", "run:status/uplink", "run:status/health", "run:status/updater"]
+        }
+        "update-keep" => &["updater", "run:status/updater", "run:updater"],
+        "update-settle" => &["updater", "run:status/updater"],
+        "order" => &["orders/inbox", "orders/set-aside", "run:eraser"],
+        "erase" => &["run:eraser", "run:button"],
         _ => &[],
     }
 }
@@ -79,3 +101,21 @@ pub(super) const HOUSES: &[&str] = &[
     "run:netif/scanner",
     "run:netif/wan",
 ];
+
+/// Whether a unit is there to run this program, itself or from its own.
+pub(super) fn own_program(unit: &str, name: &str) -> bool {
+    match unit {
+        "time" => name == "systemd-timesyncd",
+        "name-servers" => name == "gift-provision",
+        "deid" => ["gift-deid", "gift-ocr", "gift-video", "ffmpeg", "tesseract"].contains(&name),
+        "networkd" => name == "systemd-networkd",
+        "provision" => ["gift-provision", "gift-keys", "systemd-creds"].contains(&name),
+        "codecs" => ["udevadm", "veritysetup", "systemd-veritysetup"].contains(&name),
+        "update" => ["gift-updater", "systemd-sysupdate", "systemd-import"].contains(&name),
+        "update-keep" => ["gift-updater", "systemd-bless-boot"].contains(&name),
+        "update-check" | "update-settle" => name == "gift-updater",
+        "order" | "erase" => name == "gift-eraser",
+        "firewall" | "firewall-host" => name == "nft",
+        _ => name == format!("gift-{unit}"),
+    }
+}
