@@ -78,7 +78,7 @@ def test_leds_follow(running, hub, scanner):
 @pytest.mark.campaign
 def test_booting_and_sending(box, scanner, factory):
     """The fourth LED, in the place of the uplink's: what it says from power-on on, and while a scanner sends."""
-    leds = {"power": "input0::numlock", "scanner": "input0::capslock", "attention": "input0::scrolllock"}
+    leds = {"power": "*::numlock", "scanner": "*::capslock", "attention": "*::scrolllock"}
     factory.personalise_again(box, 3, leds=leds)
     box.power_on()
     # The machine's screen is there before its LEDs are.

@@ -253,7 +253,7 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
     let defaults = stage.join("usr/share/gift/defaults/health.toml");
     let mut health = fs::read_to_string(&defaults)?;
     for (led, name) in [("power", "numlock"), ("uplink", "capslock"), ("attention", "scrolllock")] {
-        health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"input0::{name}\""));
+        health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"*::{name}\""));
     }
     fs::write(&defaults, health)?;
     for name in [

@@ -5,7 +5,7 @@
 //! stuck. Phases are those of one clock, so a blink goes on where it was however often it is refreshed.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     time::Instant,
@@ -20,20 +20,17 @@ use crate::{
     settings::{self, LedKind},
 };
 
-/// So many failures in a row mean that udev did not give the trigger's files to this process and will not: its word was lost.
-const CHOSEN_ANEW_AFTER: u32 = 10;
-
 /// The four LEDs.
 #[derive(Debug)]
 pub(crate) struct LedPanel {
     kind: LedKind,
-    /// Power, scanner, uplink, attention.
-    paths: [PathBuf; 4],
+    directory: PathBuf,
+    /// Power, scanner, uplink, attention, as the settings name them.
+    names: [String; 4],
     patterns: Patterns,
     /// The clock of all phases.
     began: Instant,
-    /// How often in a row.
-    failing: BTreeMap<PathBuf, u32>,
+    failing: BTreeSet<PathBuf>,
     failures_total: u64,
 }
 
@@ -46,10 +43,11 @@ impl LedPanel {
         let names = [&settings.power, &settings.scanner, &settings.uplink, &settings.attention];
         Ok(Self {
             kind: settings.kind,
-            paths: names.map(|name| settings.directory.join(name)),
+            directory: settings.directory.clone(),
+            names: names.map(Clone::clone),
             patterns: Patterns::load(&settings.patterns)?,
             began: Instant::now(),
-            failing: BTreeMap::new(),
+            failing: BTreeSet::new(),
             failures_total: 0,
         })
     }
@@ -74,7 +72,8 @@ impl LedPanel {
     fn set_all(&mut self, shown: &[Shown; 4]) {
         let lapsed = self.patterns.lapsed();
         let at_ms = self.began.elapsed().as_millis();
-        for ((path, shown), lit) in self.paths.iter().zip(shown).zip(lapsed.lit) {
+        for ((name, shown), lit) in self.names.iter().zip(shown).zip(lapsed.lit) {
+            let path = &named(&self.directory, name);
             let set = match self.kind {
                 LedKind::Sysfs => set_sysfs(path, &phases(shown.light, at_ms, lapsed.after_ms, lit)),
                 LedKind::Plain => set_plain(path, shown),
@@ -83,19 +82,22 @@ impl LedPanel {
                 Ok(()) => _ = self.failing.remove(path),
                 Err(error) => {
                     self.failures_total += 1;
-                    let times = self.failing.entry(path.clone()).or_default();
-                    *times += 1;
-                    if *times == 1 {
+                    if self.failing.insert(path.clone()) {
                         events::led_failed(path, &error);
-                    }
-                    if self.kind == LedKind::Sysfs && times.is_multiple_of(CHOSEN_ANEW_AFTER) {
-                        // The next call chooses the pattern, and the kernel announces its files once more.
-                        _ = fs::write(path.join("trigger"), "none");
                     }
                 }
             }
         }
     }
+}
+
+/// The LED of this name; of `*` and an end, the one that ends so: the kernel numbers some in the order in which it found them.
+fn named(directory: &Path, name: &str) -> PathBuf {
+    let found = name.strip_prefix('*').and_then(|end| {
+        let ends = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end));
+        fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).find(ends)
+    });
+    found.unwrap_or_else(|| directory.join(name))
 }
 
 /// What an LED shows from `at_ms` of the panel's clock on: (lit, ms), for `lapse_ms` in all, and then `lapsed`, which stays.
@@ -127,7 +129,7 @@ fn phases(light: Light, at_ms: u128, lapse_ms: u32, lapsed: bool) -> Vec<(bool, 
 
 /// Sets an LED of the kernel's LED class by its trigger `pattern` (Documentation/ABI/testing/sysfs-class-led-trigger-pattern): pairs of
 /// brightness and ms, a step being the same brightness for a time and for none; played once. The trigger's files appear when it is
-/// chosen, and udev gives them to this process a moment later, so a first failure there heals with the next call; one that stays, with the trigger chosen anew.
+/// chosen, and udev gives them to this process a moment later, so a first failure there heals with the next call.
 fn set_sysfs(led: &Path, phases: &[(bool, u32)]) -> io::Result<()> {
     // `trigger` lists all triggers, the active one in brackets.
     if !read(&led.join("trigger"))?.split_whitespace().any(|word| word == "[pattern]") {
@@ -222,28 +224,15 @@ mod tests {
         assert_eq!(panel.failures_total(), 1, "the missing attention LED is counted and stops nothing");
     }
 
-    /// The trigger is chosen, and its files stay closed (here: one that cannot be written at all).
     #[test]
-    fn a_trigger_whose_files_stay_closed_is_chosen_anew() {
+    fn an_led_that_the_kernel_numbers_is_found_by_its_end() {
         let root = tempfile::tempdir().unwrap();
-        let power = root.path().join("power");
-        fs::create_dir_all(power.join("pattern")).unwrap();
-        fs::write(power.join("max_brightness"), "1\n").unwrap();
-        let mut panel = panel(root.path(), LedKind::Sysfs);
-        let chosen = || fs::read_to_string(power.join("trigger")).unwrap();
-        for _ in 0..2 {
-            fs::write(power.join("trigger"), "none [pattern]\n").unwrap();
-            for _ in 1..CHOSEN_ANEW_AFTER {
-                panel.show(GOOD);
-                assert_eq!(chosen(), "none [pattern]\n");
-            }
-            panel.show(GOOD);
-            assert_eq!(chosen(), "none");
+        for name in ["input7::capslock", "input7::numlock"] {
+            fs::create_dir(root.path().join(name)).unwrap();
         }
-        fs::remove_dir(power.join("pattern")).unwrap();
-        panel.show(GOOD);
-        assert_eq!(chosen(), "pattern");
-        assert!(!panel.failing.contains_key(&power));
+        assert_eq!(named(root.path(), "*::numlock"), root.path().join("input7::numlock"));
+        assert_eq!(named(root.path(), "*::scrolllock"), root.path().join("*::scrolllock"));
+        assert_eq!(named(root.path(), "power"), root.path().join("power"));
     }
 
     #[test]

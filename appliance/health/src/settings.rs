@@ -159,7 +159,8 @@ impl Settings {
         }
         for name in [&self.leds.power, &self.leds.scanner, &self.leds.uplink, &self.leds.attention] {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '-' | '_');
-            if name.is_empty() || !name.chars().all(plain) {
+            let end = name.strip_prefix('*').unwrap_or(name);
+            if end.is_empty() || !end.chars().all(plain) {
                 return Err(HealthError::LedName(name.clone()));
             }
         }

@@ -42,9 +42,10 @@ pub(super) fn allowed(unit: &str) -> &'static [&'static str] {
         "button" => &["run:button"],
         "clock" => &["clock", "clock/inbox", "clock/set-aside"],
         "name-servers" => &["run:netif/wan"],
-        // It lays out what is below /run.
+        // It lays out what is below /run. (What stands in the place of the signer's directory is empty.)
         "provision" => &[
             "provision",
+            "run:signer",
             "run:status/receiver",
             "run:status/deid",
             "run:status/uplink",
