@@ -70,3 +70,4 @@ def test_the_probe_can_succeed(running):
                  "connect to /run/gift/signer/socket", "name another network namespace",
                  "reach the planted shared memory", "reach the planted message queue"):  # fmt: skip
         assert what in worked
+    assert any(what.startswith("write /sys/class/leds/") for what in worked), "there is an LED to be kept from"

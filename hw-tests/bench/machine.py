@@ -22,7 +22,7 @@ class QemuMachine:
     # With two partitions for the extension; what is left is more than twice the reserve, or the box says that its disk is short.
     DISK_BYTES = 7 << 30
     # A keyboard has three; the other one is not there, which the box must not mind.
-    LEDS = {"power": "*::numlock", "uplink": "input0::capslock", "attention": "input0::scrolllock"}
+    LEDS = {"power": "*::numlock", "uplink": "*::capslock", "attention": "*::scrolllock"}
     PORTS = {"scanner": "0000:00:03.0", "wan": "0000:00:04.0"}
 
     def __init__(self, tools: Path, home: Path):

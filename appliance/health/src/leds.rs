@@ -91,11 +91,11 @@ impl LedPanel {
     }
 }
 
-/// The LED of this name; of `*` and an end, the one that ends so: the kernel numbers some in the order in which it found them.
+/// The LED of this name; of `*` and an end, the first one that ends so: the kernel numbers some in the order in which it found them.
 fn named(directory: &Path, name: &str) -> PathBuf {
     let found = name.strip_prefix('*').and_then(|end| {
         let ends = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end));
-        fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).find(ends)
+        fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).filter(ends).min()
     });
     found.unwrap_or_else(|| directory.join(name))
 }
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn an_led_that_the_kernel_numbers_is_found_by_its_end() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["input7::capslock", "input7::numlock"] {
+        for name in ["input7::capslock", "input7::numlock", "input8::numlock"] {
             fs::create_dir(root.path().join(name)).unwrap();
         }
         assert_eq!(named(root.path(), "*::numlock"), root.path().join("input7::numlock"));

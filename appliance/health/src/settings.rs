@@ -113,6 +113,9 @@ pub(crate) enum LedKind {
 fn one_second() -> u64 {
     1000
 }
+/// A box that is not up by then is not starting any more.
+const LONGEST_START_SECONDS: u64 = 900;
+
 fn two_minutes() -> u64 {
     120
 }
@@ -150,6 +153,10 @@ impl Settings {
         // A verdict older than a stale record would be no verdict.
         if !(50..=gift_status::STALE_AFTER_MS / 3).contains(&self.judge_interval_ms) {
             return Err(HealthError::Range("judge-interval-ms"));
+        }
+        // What never begins must not be *starting* for ever.
+        if self.start_within_seconds > LONGEST_START_SECONDS {
+            return Err(HealthError::Range("start-within-seconds"));
         }
         if self.report.soonest_seconds == 0 || self.report.interval_seconds < self.report.soonest_seconds {
             return Err(HealthError::Range("report"));
@@ -227,9 +234,12 @@ pub(crate) mod tests {
     fn what_cannot_work_is_refused() {
         for (old, new) in [
             ("# judge-interval-ms = 1000", "judge-interval-ms = 9000 #"),
+            ("# start-within-seconds = 120", "start-within-seconds = 901 #"),
             ("# [report]", "[report]\nsoonest-seconds = 0\n#"),
             ("# [report]", "[report]\nevery-seconds = 1\n#"),
             ("# power = \"power\"", "power = \"../power\""),
+            ("# power = \"power\"", "power = \"*\""),
+            ("# power = \"power\"", "power = \"*/power\""),
             ("kind = \"sysfs\"", "kind = \"gpio\""),
             ("# [canary]", "[canary]\nfirst-within-seconds = 5 #"),
             ("# [canary]", "[canary]\nlongest-age-seconds = 0 #"),
