@@ -38,11 +38,16 @@ def stranger(hub):
         server.wait()
 
 
+def plant(agent) -> None:
+    """Files that everybody may read, where the host has its own."""
+    for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):
+        agent.ask(do="write", path=path, text="planted by the bench")
+
+
 @pytest.mark.parametrize("unit", UNITS)
 def test_nothing_forbidden_works(running, stranger, unit):
     agent = running.agent
-    for path in ("/dev/shm/planted", "/tmp/planted", "/var/tmp/planted"):
-        agent.ask(do="write", path=path, text="planted by the bench")
+    plant(agent)
     agent.run("systemctl", "--no-ask-password", "start", f"bench-probe-{unit}.service", seconds=180, check=False)
     tried = attempts(agent.read("/run/probe.json"))
     # The account's own processes and their threads: the daemon that the sandbox is of. Ours let nobody see into them.
@@ -64,6 +69,7 @@ def test_nothing_forbidden_works(running, stranger, unit):
 
 def test_the_probe_can_succeed(running):
     """The same attempts by the agent itself, which is root without a sandbox: most of them work, so the probe can see."""
+    plant(running.agent)
     said = running.agent.ask(180, do="run", words=["/usr/bin/gift-bench", "probe", "none"])["out"]
     worked = {attempt["tried"] for attempt in attempts(said) if attempt["errno"] is None}
     for what in ("list /var/lib/gift/deid", "read /tmp/planted", "open /dev/tpmrm0", "raw socket", "connect to /run/systemd/private",
