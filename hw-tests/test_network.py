@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 
+import pytest
 from bench import network
 
 
@@ -74,3 +75,14 @@ def a_packet_of_one_side_does_not_arrive_at_the_other() -> None:
         # The listener hears: the same from its own side, to the box.
         assert "9999" in arrives_at(there, lambda: send(there, network.SIDES[there][3]))
         network.run("ip", "-n", network.SIDES[here][0], "route", "delete", net_there)
+
+
+@pytest.mark.campaign
+def test_with_a_dead_wan_port_images_are_still_taken(box, scanner, factory):
+    """A port that is not there keeps its own side from working, not the other: the scanner is not refused."""
+    box.PORTS = {**box.PORTS, "wan": "0000:00:1e.0"}
+    factory.personalise_again(box, 4)
+    box.power_on()
+    box.expect(r"no network device at 0000:00:1e.0, the port of the wan side", 300)
+    scanner.send_when_it_listens(scanner.objects(2, seed=17), 240)
+    box.agent.wait_until(lambda: "released" in box.log().split("listening", 1)[-1], 120, "de-identified, and waits")

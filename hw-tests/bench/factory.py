@@ -56,8 +56,8 @@ class Factory:
         # The keyboard's LEDs stand in for the box's: the kernel drives them alike, and they can be seen from outside (bench/leds.py).
         health = (self.samples / "health.toml").read_text()
         for led, name in (leds or machine.LEDS).items():
-            assert f'# {led} = "{led}"' in health
-            health = health.replace(f'# {led} = "{led}"', f'{led} = "{name}"')
+            assert f'# {led} = "*{led}"' in health
+            health = health.replace(f'# {led} = "*{led}"', f'{led} = "{name}"')
         for before, after in (("[canary]", "[canary]"), ("longest-age-seconds = 93600", f"longest-age-seconds = {canary}")):
             assert f"# {before}" in health
             health = health.replace(f"# {before}", after)

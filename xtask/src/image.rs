@@ -253,7 +253,7 @@ fn stage_bench(root: &Path, stage: &Path) -> Result<()> {
     let defaults = stage.join("usr/share/gift/defaults/health.toml");
     let mut health = fs::read_to_string(&defaults)?;
     for (led, name) in [("power", "numlock"), ("uplink", "capslock"), ("attention", "scrolllock")] {
-        health = health.replace(&format!("# {led} = \"{led}\""), &format!("{led} = \"*::{name}\""));
+        health = health.replace(&format!("# {led} = \"*{led}\""), &format!("{led} = \"*::{name}\""));
     }
     fs::write(&defaults, health)?;
     for name in [
@@ -364,17 +364,25 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
     ] {
         run(cargo(root).args(["build", "--quiet", "-p", program, "--bins"]))?;
     }
-    // The box's, the next version, which the running box is updated to, and for the campaign one without the extension, and what is shipped
-    // (but for its programs, which are those of the tests, too).
+    let pytest = || {
+        let mut command = Command::new(&python);
+        command.current_dir(root.join("hw-tests")).env("PYTHONDONTWRITEBYTECODE", "1");
+        command.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).args(which).args(&options.arguments);
+        command
+    };
+    // The box's, and what tests of these names need: the next version, which the running box is updated to, one without the extension, and
+    // what is shipped (but for its programs, which are those of the tests, too).
     let own = env!("CARGO_PKG_VERSION");
     let images = [
-        (own, true, Codecs::Make),
-        (NEXT_VERSION, true, Codecs::Keep),
-        (PLAIN_VERSION, true, Codecs::None),
-        (own, false, Codecs::None),
+        ("", own, true, Codecs::Make),
+        ("test_updates.py", NEXT_VERSION, true, Codecs::Keep),
+        ("without_the_extension", PLAIN_VERSION, true, Codecs::None),
+        ("the_product", own, false, Codecs::None),
     ];
-    let wanted = if which.is_empty() { images.len() } else { 2 };
-    for (image_version, bench, codecs) in images.into_iter().take(if options.keep_image { 0 } else { wanted }) {
+    let tests = if options.keep_image { String::new() } else { output(pytest().arg("--collect-only"))? };
+    for (_, image_version, bench, codecs) in
+        images.into_iter().filter(|(name, ..)| !options.keep_image && tests.contains(name))
+    {
         let (image_version, binaries) = (image_version.to_owned(), Some(binaries.clone()));
         image(
             root,
@@ -390,19 +398,15 @@ fn hw_tests(root: &Path, options: &HwTestOptions, which: &[&str], [cuts, flips, 
             },
         )?;
     }
-    run(Command::new(python)
-        .current_dir(root.join("hw-tests"))
+    run(pytest()
         .env("GIFT_BIN_DIR", &binaries)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
-        .env("GIFT_HW_VERSION", env!("CARGO_PKG_VERSION"))
+        .env("GIFT_HW_VERSION", own)
         .env("GIFT_HW_NEXT", NEXT_VERSION)
         .env("GIFT_HW_PLAIN", PLAIN_VERSION)
         .env("GIFT_HW_CUTS", cuts.to_string())
         .env("GIFT_HW_FLIPS", flips.to_string())
         .env("GIFT_HW_UPDATE_CUTS", update_cuts.to_string())
-        .args(["-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "--durations=0", "--durations-min=5"])
-        .args(which)
-        .args(&options.arguments))
+        .args(["-s", "--durations=0", "--durations-min=5"]))
 }
 
 /// What a file with the public half of a test key begins with.

@@ -278,6 +278,8 @@ impl Monitor {
         let mut status = self.shared.status().clone();
         status.quarantine_objects = stock.by_reason;
         status.quarantine_bytes = stock.bytes;
+        status.quarantine_full = self.pressure == Some(Pressure::Quarantine);
+        status.deferred_objects = self.shared.queue.deferred().values().sum();
         let state = match state {
             RunState::Ready if self.pause == Pause::All => RunState::Degraded,
             other => other,

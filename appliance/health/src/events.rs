@@ -6,6 +6,8 @@ use gift_spool::SpoolError;
 use gift_status::{Process, Verdict, VerdictWord};
 use serde::{Deserialize, Serialize};
 
+use crate::error::HealthError;
+
 /// Counters of this process, published in its status record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -32,6 +34,11 @@ pub(crate) fn start() {
 /// The process serves.
 pub(crate) fn started(boot: &str, sequence: u64) {
     tracing::info!(boot, sequence, "health started");
+}
+
+/// The settings cannot be used; those of the image stand in.
+pub(crate) fn settings_refused(error: &HealthError) {
+    tracing::error!(%error, "settings refused: those of the image stand in");
 }
 
 /// The state did not open; the LEDs say so.

@@ -1,11 +1,16 @@
 //! The loop: read every status, judge, show, report.
 
-use std::time::{Duration, Instant};
+mod restarts;
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use gift_service::{StatusFile, Supervisor, now_ms, read_status};
 use gift_status::{
-    CanaryRule, DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, UpdaterStatus,
-    UplinkStatus, Verdict,
+    CanaryRule, DeidStatus, DiskState, Inputs, Process, ReceiverStatus, RunState, StatusRecord, Unstable,
+    UpdaterStatus, UplinkStatus, Verdict,
 };
 use gift_wire::{HealthReport, WIRE_VERSION};
 use nix::sys::statvfs::statvfs;
@@ -19,6 +24,7 @@ use crate::{
     settings::Settings,
     signals::Stop,
 };
+use restarts::Restarts;
 
 /// Most scanners, oldest age and finest time of a last instance that a report names.
 const SCANNERS: usize = 32;
@@ -34,14 +40,15 @@ fn coarse(mut status: ReceiverStatus, now_ms: u64) -> ReceiverStatus {
     status
 }
 
-/// Judges until asked to stop.
+/// Judges until asked to stop. `settings_refused`: those of the image stand in for the box's own.
 ///
 /// # Errors
 /// Only at the start, when the settings cannot work.
-pub(crate) fn run(settings: Settings, stop: &Stop) -> Result<(), HealthError> {
+pub(crate) fn run(settings: Settings, settings_refused: bool, stop: &Stop) -> Result<(), HealthError> {
     let interval = settings.judge_interval();
     let mut supervisor = Supervisor::new();
     let mut judge = Judge::new(settings)?;
+    judge.settings_refused = settings_refused;
     judge.tick(now_ms(), Instant::now());
     supervisor.ready();
     loop {
@@ -66,6 +73,11 @@ struct Findings {
     verdict: Verdict,
 }
 
+/// Whether there is nothing in a directory, or no directory.
+fn is_empty(directory: &Path) -> bool {
+    std::fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
+}
+
 /// The judge and what it remembers.
 #[derive(Debug)]
 pub(crate) struct Judge {
@@ -78,6 +90,9 @@ pub(crate) struct Judge {
     last: Option<Verdict>,
     /// The first round.
     since: Option<Instant>,
+    /// The receiver's, deid's and the uplink's.
+    restarts: [Restarts; 3],
+    settings_refused: bool,
     disk_failing: bool,
     status_failing: bool,
 }
@@ -100,6 +115,8 @@ impl Judge {
             software: boot::software(),
             last: None,
             since: None,
+            restarts: Default::default(),
+            settings_refused: false,
             disk_failing: false,
             status_failing: false,
         })
@@ -108,7 +125,7 @@ impl Judge {
     /// One round. `now_ms` is the wall clock, `now` the monotonic one.
     pub(crate) fn tick(&mut self, now_ms: u64, now: Instant) {
         let watched = now - *self.since.get_or_insert(now);
-        let findings = self.look(now_ms, watched);
+        let findings = self.look(now_ms, watched, now);
         self.leds.show(findings.verdict.leds);
         let changed = self
             .last
@@ -139,7 +156,7 @@ impl Judge {
     }
 
     /// `watched` is how long ago the first look was.
-    fn look(&mut self, now_ms: u64, watched: Duration) -> Findings {
+    fn look(&mut self, now_ms: u64, watched: Duration, now: Instant) -> Findings {
         let receiver = read_status(Process::Receiver, &self.settings.receiver_status).ok();
         let deid = read_status(Process::Deid, &self.settings.deid_status).ok();
         let uplink = read_status(Process::Uplink, &self.settings.uplink_status).ok();
@@ -149,6 +166,12 @@ impl Judge {
             longest_age_ms: canary.longest_age_seconds.saturating_mul(1000),
             first_within_ms: canary.first_within_seconds.saturating_mul(1000),
         });
+        let [of_receiver, of_deid, of_uplink] = &mut self.restarts;
+        let unstable = Unstable {
+            receiver: of_receiver.too_many(receiver.as_ref(), now),
+            deid: of_deid.too_many(deid.as_ref(), now),
+            uplink: of_uplink.too_many(uplink.as_ref(), now),
+        };
         let inputs = Inputs {
             now_ms,
             receiver: receiver.as_ref(),
@@ -159,6 +182,9 @@ impl Judge {
             canary,
             watched_ms: u64::try_from(watched.as_millis()).unwrap_or(u64::MAX),
             start_within_ms: self.settings.start_within_seconds.saturating_mul(1000),
+            unstable,
+            settings_refused: self.settings_refused,
+            no_watchdog: self.settings.watchdog_class.as_deref().is_some_and(is_empty),
         };
         let verdict = gift_status::verdict(&inputs);
         Findings { receiver, deid, uplink, updater, disk, verdict }

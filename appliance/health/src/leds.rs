@@ -54,14 +54,14 @@ impl LedPanel {
 
     /// Makes the LEDs show `leds`.
     pub(crate) fn show(&mut self, leds: Leds) {
-        let shown = self.patterns.shown(leds);
-        self.set_all(&shown);
+        let (shown, lapsed) = (self.patterns.shown(leds), self.patterns.lapsed().lit);
+        self.set_all(&shown, lapsed);
     }
 
-    /// Makes all LEDs dark: nobody judges any more.
+    /// Makes all LEDs dark, for good: nobody judges any more, and that in order (the box restarts, say). A lapsed light would call somebody.
     pub(crate) fn dark(&mut self) {
         let shown = [(); 4].map(|()| Shown { light: Light::Off, pattern: "off".to_owned(), word: "unattended" });
-        self.set_all(&shown);
+        self.set_all(&shown, [false; 4]);
     }
 
     /// Settings that failed since the start.
@@ -69,13 +69,14 @@ impl LedPanel {
         self.failures_total
     }
 
-    fn set_all(&mut self, shown: &[Shown; 4]) {
-        let lapsed = self.patterns.lapsed();
+    /// `lapsed`: what each is when this is not called again.
+    fn set_all(&mut self, shown: &[Shown; 4], lapsed: [bool; 4]) {
+        let after_ms = self.patterns.lapsed().after_ms;
         let at_ms = self.began.elapsed().as_millis();
-        for ((name, shown), lit) in self.names.iter().zip(shown).zip(lapsed.lit) {
+        for ((name, shown), lit) in self.names.iter().zip(shown).zip(lapsed) {
             let path = &named(&self.directory, name);
             let set = match self.kind {
-                LedKind::Sysfs => set_sysfs(path, &phases(shown.light, at_ms, lapsed.after_ms, lit)),
+                LedKind::Sysfs => set_sysfs(path, &phases(shown.light, at_ms, after_ms, lit)),
                 LedKind::Plain => set_plain(path, shown),
             };
             match set {
@@ -91,13 +92,17 @@ impl LedPanel {
     }
 }
 
-/// The LED of this name; of `*` and an end, the first one that ends so: the kernel numbers some in the order in which it found them.
+/// The LED of this name; of `*` and an end, the one of that name, or else the first one that ends so: a driver says before it what
+/// and where it is, and the kernel numbers some in the order in which it found them.
 fn named(directory: &Path, name: &str) -> PathBuf {
-    let found = name.strip_prefix('*').and_then(|end| {
-        let ends = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end));
-        fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path()).filter(ends).min()
-    });
-    found.unwrap_or_else(|| directory.join(name))
+    let Some(end) = name.strip_prefix('*') else { return directory.join(name) };
+    let plain = directory.join(end);
+    if plain.exists() {
+        return plain;
+    }
+    let ends = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(end));
+    let found = fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).filter(ends).min();
+    found.unwrap_or(plain)
 }
 
 /// What an LED shows from `at_ms` of the panel's clock on: (lit, ms), for `lapse_ms` in all, and then `lapsed`, which stays.
@@ -222,16 +227,26 @@ mod tests {
         assert_eq!(text("scanner", "pattern"), "31 8000 31 0 0 100 0 0");
         assert!(text("power", "pattern").starts_with("31 1"), "the rest of the first 125 ms");
         assert_eq!(panel.failures_total(), 1, "the missing attention LED is counted and stops nothing");
+        fs::create_dir(root.path().join("attention")).unwrap();
+        for (file, text) in [("trigger", "none [pattern]\n"), ("max_brightness", "1\n")] {
+            fs::write(led("attention", file), text).unwrap();
+        }
+        panel.show(GOOD);
+        assert_eq!(text("attention", "pattern"), "0 8000 0 0 1 100 1 0", "nobody watches: lit");
+        panel.dark();
+        assert_eq!(text("attention", "pattern"), "0 8000 0 0 0 100 0 0", "ended in order: dark");
     }
 
     #[test]
     fn an_led_that_the_kernel_numbers_is_found_by_its_end() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["input7::capslock", "input7::numlock", "input8::numlock"] {
+        for name in ["input7::capslock", "input7::numlock", "input8::numlock", "apu:green:uplink", "uplink"] {
             fs::create_dir(root.path().join(name)).unwrap();
         }
         assert_eq!(named(root.path(), "*::numlock"), root.path().join("input7::numlock"));
-        assert_eq!(named(root.path(), "*::scrolllock"), root.path().join("*::scrolllock"));
+        assert_eq!(named(root.path(), "*::scrolllock"), root.path().join("::scrolllock"));
+        assert_eq!(named(root.path(), "*uplink"), root.path().join("uplink"));
+        assert_eq!(named(root.path(), "*green:uplink"), root.path().join("apu:green:uplink"));
         assert_eq!(named(root.path(), "power"), root.path().join("power"));
     }
 

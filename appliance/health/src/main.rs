@@ -29,6 +29,9 @@ struct Arguments {
     /// Settings (TOML), see config/samples/health.toml.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Settings that stand in for those when they cannot be used; the verdict says so.
+    #[arg(long, value_name = "FILE")]
+    fallback: Option<PathBuf>,
     /// Judge nothing: the state did not open, and the LEDs are to say so.
     #[arg(long)]
     state_closed: bool,
@@ -38,12 +41,18 @@ fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     gift_service::harden().context("cannot harden the process")?;
     events::start();
-    let settings = settings::Settings::load(&arguments.config)?;
+    let (settings, refused) = match (settings::Settings::load(&arguments.config), &arguments.fallback) {
+        (Err(error), Some(fallback)) => {
+            events::settings_refused(&error);
+            (settings::Settings::load(fallback)?, true)
+        }
+        (loaded, _) => (loaded?, false),
+    };
     let stop = signals::Stop::new().context("cannot receive signals")?;
     if arguments.state_closed {
         alarm::run(&settings.leds, &stop)?;
     } else {
-        judge::run(settings, &stop)?;
+        judge::run(settings, refused, &stop)?;
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::error::HealthError;
+use crate::{error::HealthError, patterns::Patterns};
 
 /// Settings of the process, as read from its TOML file.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,6 +38,9 @@ pub(crate) struct Settings {
     /// A process that said nothing yet is starting for so long, then it is down.
     #[serde(default = "two_minutes")]
     pub(crate) start_within_seconds: u64,
+    /// The kernel's class of watchdogs, where one is to be; without it, nothing is said of them.
+    #[serde(default)]
+    pub(crate) watchdog_class: Option<PathBuf>,
     /// When to report.
     #[serde(default)]
     pub(crate) report: Report,
@@ -126,16 +129,16 @@ fn updater_status() -> PathBuf {
     "/run/gift/status/updater".into()
 }
 fn power() -> String {
-    "power".into()
+    "*power".into()
 }
 fn scanner() -> String {
-    "scanner".into()
+    "*scanner".into()
 }
 fn uplink() -> String {
-    "uplink".into()
+    "*uplink".into()
 }
 fn attention() -> String {
-    "attention".into()
+    "*attention".into()
 }
 
 impl Settings {
@@ -146,6 +149,7 @@ impl Settings {
     pub(crate) fn load(path: &Path) -> Result<Self, HealthError> {
         let settings: Self = gift_service::load(path)?;
         settings.check()?;
+        Patterns::load(&settings.leds.patterns)?;
         Ok(settings)
     }
 
@@ -237,9 +241,9 @@ pub(crate) mod tests {
             ("# start-within-seconds = 120", "start-within-seconds = 901 #"),
             ("# [report]", "[report]\nsoonest-seconds = 0\n#"),
             ("# [report]", "[report]\nevery-seconds = 1\n#"),
-            ("# power = \"power\"", "power = \"../power\""),
-            ("# power = \"power\"", "power = \"*\""),
-            ("# power = \"power\"", "power = \"*/power\""),
+            ("# power = \"*power\"", "power = \"../power\""),
+            ("# power = \"*power\"", "power = \"*\""),
+            ("# power = \"*power\"", "power = \"*/power\""),
             ("kind = \"sysfs\"", "kind = \"gpio\""),
             ("# [canary]", "[canary]\nfirst-within-seconds = 5 #"),
             ("# [canary]", "[canary]\nlongest-age-seconds = 0 #"),

@@ -16,8 +16,8 @@ use nix::{
 const SAMPLE: &str = include_str!("../../../config/samples/health.toml");
 const PATTERNS: &str = include_str!("../../../config/leds.toml");
 
-/// The process with LEDs that are plain files; its settings are those of the sample below `root`.
-fn start(root: &Path, words: &[&str]) -> Child {
+/// The program, and in `root` its settings: those of the sample, with LEDs that are plain files.
+fn of_the_sample(root: &Path) -> Command {
     let at = root.display().to_string();
     let text = SAMPLE
         .replace("/run/gift", &at)
@@ -27,8 +27,11 @@ fn start(root: &Path, words: &[&str]) -> Child {
         .replace("\"sysfs\"\n", "\"plain\"\n");
     fs::write(root.join("health.toml"), text).unwrap();
     fs::write(root.join("leds.toml"), PATTERNS).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gift-health"));
-    command.arg("--config").arg(root.join("health.toml")).args(words).spawn().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_gift-health"))
+}
+
+fn start(root: &Path, words: &[&str]) -> Child {
+    of_the_sample(root).arg("--config").arg(root.join("health.toml")).args(words).spawn().unwrap()
 }
 
 /// What an LED shows, once it shows something.
@@ -68,6 +71,27 @@ fn a_closed_state_is_shown_by_the_leds_alone() {
     let led = |name: &str| root.path().join("leds").join(name);
     assert_eq!(shown(&led("attention")), "fast call\n");
     assert_eq!((shown(&led("power")), shown(&led("scanner"))), ("fast fault\n".into(), "off down\n".into()));
+    ends_dark(child, &led("power"));
+}
+
+/// A provisioning with a typo was signed and shipped: the box works by the image's settings, its lights call, and the hub is told why.
+#[test]
+fn refused_settings_are_stood_in_for_and_said() {
+    let root = tempfile::tempdir().unwrap();
+    for name in ["status/health", "release/staging-health", "release/outbox", "leds"] {
+        fs::create_dir_all(root.path().join(name)).unwrap();
+    }
+    let typo = root.path().join("typo.toml");
+    fs::write(&typo, format!("watch-dog = 1\n{SAMPLE}")).unwrap();
+    let child = of_the_sample(root.path())
+        .arg("--config")
+        .arg(&typo)
+        .arg("--fallback")
+        .arg(root.path().join("health.toml"))
+        .spawn()
+        .unwrap();
+    let led = |name: &str| root.path().join("leds").join(name);
+    assert_eq!((shown(&led("attention")), shown(&led("power"))), ("fast call\n".into(), "slow starting\n".into()));
     ends_dark(child, &led("power"));
 }
 

@@ -15,7 +15,7 @@ use gift_provision::{
     verified_provisioning,
 };
 use nix::unistd::User;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{Arguments, keys, ports};
 
@@ -53,10 +53,6 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
         // The box works without; it does not become *ready*.
         warn!("no canary: {error:#}");
     }
-    let network = provisioning.network()?;
-    networks(arguments, &network)?;
-    let way_out = provisioning.way_out()?.definitions(&network.wan);
-    place(&arguments.run.join("network/way-out.nft"), way_out.as_bytes(), 0o644, None)?;
     for key in ["site-key", "linkage-key"] {
         let text = |ending: &str| provisioning.texts.get(&format!("{key}.{ending}"));
         if let (Some(wrapped), Some(identifier)) = (text("age"), text("id")) {
@@ -64,7 +60,10 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
             info!("{key} sealed to this machine");
         }
     }
-    Ok(())
+    let network = provisioning.network()?;
+    networks(arguments, &network)?;
+    let way_out = provisioning.way_out()?.definitions(&network.wan);
+    place(&arguments.run.join("network/way-out.nft"), way_out.as_bytes(), 0o644, None)
 }
 
 /// The provisioning that counts: the partition's, unless it is refused or older than the one this box has seen.
@@ -72,7 +71,11 @@ fn current(arguments: &Arguments) -> Result<Provisioning> {
     let trust = Trust::parse(&fs::read_to_string(&arguments.trust).context("trusted keys")?)?;
     let kept_path = arguments.house.join("provisioning.json");
     let kept = fs::read(&kept_path).ok().and_then(|bytes| verified_provisioning(&bytes, &trust).ok());
-    let bytes = beginning(&arguments.partition).context("provisioning partition")?;
+    // One that cannot be read is as good as a damaged one.
+    let bytes = beginning(&arguments.partition).unwrap_or_else(|error| {
+        warn!("provisioning partition: {error:#}");
+        Vec::new()
+    });
     let given = verified_provisioning(&bytes, &trust);
     match (given, kept) {
         (Ok(given), Some(kept)) if given.number < kept.number || (given.number == kept.number && given != kept) => {
@@ -118,9 +121,11 @@ fn networks(arguments: &Arguments, network: &Network) -> Result<()> {
     directory(&arguments.run.join("network"), 0o755)?;
     let mut names = String::new();
     for (name, side) in network.sides() {
-        let device = ports::device_at(&arguments.devices, &side.port, PATIENCE)
-            .with_context(|| format!("no network device at the port of the {name} side"))?;
-        names.push_str(&format!("{}_DEVICE={device}\n", name.to_ascii_uppercase()));
+        // The other side works all the same: images wait on the box, or the hub is told that none come.
+        match ports::device_at(&arguments.devices, &side.port, PATIENCE) {
+            Ok(device) => names.push_str(&format!("{}_DEVICE={device}\n", name.to_ascii_uppercase())),
+            Err(error) => error!("no network device at {}, the port of the {name} side: {error}", side.port),
+        }
         let files = arguments.run.join("network").join(name);
         directory(&files, 0o755)?;
         for (file, content) in side.networkd(name) {

@@ -16,5 +16,5 @@ pub use record::{
 };
 pub use verdict::{
     AttentionLed, CANARY_SCANNER, CanaryRule, Cause, DiskState, Inputs, Leds, PowerLed, STALE_AFTER_MS, ScannerLed,
-    UplinkLed, Verdict, VerdictWord, verdict,
+    Unstable, UplinkLed, Verdict, VerdictWord, verdict,
 };

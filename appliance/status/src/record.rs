@@ -104,6 +104,10 @@ pub struct DeidStatus {
     pub quarantine_bytes: u64,
     /// Objects that wait in the intake.
     pub inbox_objects: u64,
+    /// Of them, those whose scanner has filled its share of the quarantine.
+    pub deferred_objects: u64,
+    /// The quarantine is full: nothing is taken from the intake.
+    pub quarantine_full: bool,
     /// Items in the intake set aside because their record was damaged.
     pub damaged_total: u64,
     /// Workers that died on an object.

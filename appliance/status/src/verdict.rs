@@ -17,7 +17,7 @@ pub const CANARY_SCANNER: u16 = u16::MAX;
 const RECEIVING_WITHIN_MS: u64 = 5_000;
 
 /// What `health` knows when it judges.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Inputs<'a> {
     /// Now, ms since the Unix epoch.
     pub now_ms: u64,
@@ -37,6 +37,23 @@ pub struct Inputs<'a> {
     pub watched_ms: u64,
     /// A process of which nothing was heard yet is starting until the judge has watched for so long, ms; then it is down.
     pub start_within_ms: u64,
+    /// Which processes were started again and again of late.
+    pub unstable: Unstable,
+    /// The judge's own settings cannot be used: those of the image stand in for them.
+    pub settings_refused: bool,
+    /// The machine has no hardware watchdog, and is to have one.
+    pub no_watchdog: bool,
+}
+
+/// Processes that were started again and again of late: between two deaths each looks alive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unstable {
+    /// The receiver.
+    pub receiver: bool,
+    /// The de-identifier.
+    pub deid: bool,
+    /// The uplink.
+    pub uplink: bool,
 }
 
 /// What is asked of the canary, the synthetic patient that goes the whole way to the hub each day.
@@ -49,7 +66,7 @@ pub struct CanaryRule {
 }
 
 /// How full the state disk is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskState {
     /// Bytes free to unprivileged processes.
     pub free_bytes: u64,
@@ -77,11 +94,11 @@ pub enum VerdictWord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cause {
-    /// The receiver does not report.
+    /// The receiver does not report, or is started again and again.
     ReceiverDown,
-    /// The de-identifier does not report.
+    /// The de-identifier does not report, or is started again and again.
     DeidDown,
-    /// The uplink does not report.
+    /// The uplink does not report, or is started again and again.
     UplinkDown,
     /// A store failed and is being re-verified.
     StoreDegraded,
@@ -113,6 +130,14 @@ pub enum Cause {
     CanaryOverdue,
     /// The hub found something wrong with the last canary: what it must not see came through, or the picture was changed.
     CanaryFailed,
+    /// The quarantine is full: images are still taken and wait, none is judged.
+    QuarantineFull,
+    /// A scanner has filled its share of the quarantine: its further images wait.
+    ShareFull,
+    /// The settings for verdict and LEDs cannot be used: those of the image stand in for them.
+    SettingsRefused,
+    /// The machine has no hardware watchdog: one that hangs stays as it is.
+    WatchdogMissing,
 }
 
 /// Power/ready LED.
@@ -209,6 +234,18 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
     let receiver = live(inputs.receiver, inputs, Cause::ReceiverDown, &mut causes, &mut starting);
     let deid = live(inputs.deid, inputs, Cause::DeidDown, &mut causes, &mut starting);
     let uplink = live(inputs.uplink, inputs, Cause::UplinkDown, &mut causes, &mut starting);
+    let unstable = inputs.unstable;
+    for (holds, cause) in [
+        (unstable.receiver, Cause::ReceiverDown),
+        (unstable.deid, Cause::DeidDown),
+        (unstable.uplink, Cause::UplinkDown),
+        (inputs.settings_refused, Cause::SettingsRefused),
+        (inputs.no_watchdog, Cause::WatchdogMissing),
+    ] {
+        if holds {
+            causes.push(cause);
+        }
+    }
 
     let refusing = receiver.is_some_and(|r| r.disk_short) || inputs.disk.free_bytes < inputs.disk.reserve_bytes;
     if refusing {
@@ -219,6 +256,12 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
     if let Some(deid) = deid {
         if deid.quarantine_objects.values().any(|&n| n > 0) {
             causes.push(Cause::ObjectsHeld);
+        }
+        if deid.quarantine_full {
+            causes.push(Cause::QuarantineFull);
+        }
+        if deid.deferred_objects > 0 {
+            causes.push(Cause::ShareFull);
         }
         if deid.damaged_total > 0 {
             causes.push(Cause::DamagedItems);
@@ -257,13 +300,16 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         }
     }
     let mut unproven = false;
+    let no_hub = causes.iter().any(|cause| keeps_from_the_hub(*cause));
     match inputs.canary.map(|rule| canary(&rule, uplink, inputs)) {
         None | Some(Canary::Proven) => {}
+        // A box that came up and has no hub is not starting any more: its first canary comes through when the hub is there.
+        Some(Canary::Awaited) if no_hub && inputs.watched_ms >= inputs.start_within_ms => unproven = true,
         Some(Canary::Awaited) => starting = true,
         Some(Canary::Overdue) => {
             unproven = true;
             // Of what a canary needs, whatever else is known to be missing is the better name for its absence.
-            if uplink.is_some() && !causes.iter().any(|cause| keeps_from_the_hub(*cause)) {
+            if uplink.is_some() && !no_hub {
                 causes.push(Cause::CanaryOverdue);
             }
         }
@@ -276,7 +322,15 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
     causes.dedup();
 
     let down = causes.iter().any(|c| {
-        matches!(c, Cause::ReceiverDown | Cause::DeidDown | Cause::UplinkDown | Cause::DiskFull | Cause::StoreDegraded)
+        matches!(
+            c,
+            Cause::ReceiverDown
+                | Cause::DeidDown
+                | Cause::UplinkDown
+                | Cause::DiskFull
+                | Cause::StoreDegraded
+                | Cause::QuarantineFull
+        )
     });
     let word = if down {
         VerdictWord::Fault
@@ -368,7 +422,7 @@ const fn keeps_from_the_hub(cause: Cause) -> bool {
 
 /// True for what neither the technician nor the research engineer can put right.
 const fn is_for_support(cause: Cause) -> bool {
-    matches!(cause, Cause::PathIntercepted | Cause::EnrolmentRefused | Cause::CanaryFailed)
+    matches!(cause, Cause::PathIntercepted | Cause::EnrolmentRefused | Cause::CanaryFailed | Cause::SettingsRefused)
 }
 
 /// The body of a record that is fresh; notes a missing, stale or degraded one in `causes`. One of the future is not fresh: a clock that

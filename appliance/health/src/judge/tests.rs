@@ -16,16 +16,20 @@ use crate::{patterns::tests::SHIPPED, settings::tests as sample};
 
 struct Bench {
     root: tempfile::TempDir,
+    /// The receiver's, deid's and the uplink's: each began once.
+    files: [StatusFile; 3],
 }
 
 impl Bench {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        for name in ["receiver", "deid", "uplink", "health", "staging", "outbox", "aside", "leds"] {
-            fs::create_dir(root.path().join(name)).unwrap();
+        for name in ["receiver", "deid", "uplink", "health", "staging", "outbox", "aside", "leds", "watchdog/watchdog0"]
+        {
+            fs::create_dir_all(root.path().join(name)).unwrap();
         }
         fs::write(root.path().join("leds.toml"), SHIPPED).unwrap();
-        let bench = Self { root };
+        let files = ["receiver", "deid", "uplink"].map(|name| StatusFile::new(&root.path().join(name)));
+        let bench = Self { root, files };
         bench.publish_all();
         bench
     }
@@ -42,6 +46,7 @@ impl Bench {
             .replace("/var/lib/gift/release/outbox", &format!("{root}/outbox"))
             .replace("\"/var/lib/gift/release\"", &format!("{root:?}"))
             .replace("/sys/class/leds", &format!("{root}/leds"))
+            .replace("/sys/class/watchdog", &format!("{root}/watchdog"))
             .replace("/usr/share/gift/policy/leds.toml", &format!("{root}/leds.toml"))
             .replace("\"sysfs\"\n", "\"plain\"\n")
             .replace("reserve-bytes = 2_147_483_648", "reserve-bytes = 1");
@@ -49,12 +54,12 @@ impl Bench {
     }
 
     fn publish_all(&self) {
-        let ready = RunState::Ready;
-        StatusFile::new(&self.root().join("receiver")).publish(ready, ReceiverStatus::default()).unwrap();
-        StatusFile::new(&self.root().join("deid")).publish(ready, DeidStatus::default()).unwrap();
+        let (ready, [receiver, deid, uplink]) = (RunState::Ready, &self.files);
+        receiver.publish(ready, ReceiverStatus::default()).unwrap();
+        deid.publish(ready, DeidStatus::default()).unwrap();
         let body =
             UplinkStatus { hub: HubLink::Connected, enrolment: EnrolmentState::Enrolled, ..UplinkStatus::default() };
-        StatusFile::new(&self.root().join("uplink")).publish(ready, body).unwrap();
+        uplink.publish(ready, body).unwrap();
     }
 
     fn led(&self, name: &str) -> String {
@@ -104,6 +109,29 @@ fn a_healthy_box_shows_ready_and_a_dead_process_shows_within_a_round() {
     assert_eq!(bench.led("power"), "off unattended\n");
     let own: StatusRecord<HealthStatus> = read_status(Process::Health, &bench.root().join("health")).unwrap();
     assert_eq!((own.state, own.body.reports_total), (RunState::Stopping, 4));
+}
+
+#[test]
+fn a_crash_loop_refused_settings_and_a_missing_watchdog_are_causes() {
+    let bench = Bench::new();
+    let mut judge = bench.judge();
+    let begin = Instant::now();
+    let path = bench.root().join("deid/status.json");
+    let causes_after = |judge: &mut Judge, began_ms: u64, seconds: u64| {
+        let mut record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        record["started_ms"] = began_ms.into();
+        fs::write(&path, record.to_string()).unwrap();
+        judge.tick(now_ms(), begin + Duration::from_secs(seconds));
+        judge.last.as_ref().unwrap().causes.clone()
+    };
+    for start in 0..3 {
+        assert_eq!(causes_after(&mut judge, start, 7 * start), [], "start {start}");
+    }
+    assert_eq!(causes_after(&mut judge, 3, 21), [Cause::DeidDown], "ready at each look, and yet");
+
+    fs::remove_dir_all(bench.root().join("watchdog/watchdog0")).unwrap();
+    judge.settings_refused = true;
+    assert_eq!(causes_after(&mut judge, 3, 300), [Cause::SettingsRefused, Cause::WatchdogMissing]);
 }
 
 #[test]

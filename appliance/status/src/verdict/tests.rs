@@ -16,18 +16,7 @@ fn judge(
     free_bytes: u64,
 ) -> Verdict {
     let disk = DiskState { free_bytes, total_bytes: 100, reserve_bytes: 10 };
-    let (updater, canary) = (None, None);
-    verdict(&Inputs {
-        now_ms: NOW,
-        receiver,
-        deid,
-        uplink,
-        updater,
-        disk,
-        canary,
-        watched_ms: 500,
-        start_within_ms: 500,
-    })
+    verdict(&Inputs { now_ms: NOW, receiver, deid, uplink, disk, ..Inputs::default() })
 }
 
 fn healthy_uplink() -> StatusRecord<UplinkStatus> {
@@ -67,11 +56,11 @@ fn a_process_that_was_not_heard_yet_is_starting_for_a_while() {
             receiver,
             deid,
             uplink,
-            updater: None,
             disk,
             canary,
             watched_ms,
             start_within_ms: 5_000,
+            ..Inputs::default()
         };
         let v = verdict(&inputs);
         (v.word, v.causes, v.leds.power, v.leds.attention)
@@ -93,6 +82,38 @@ fn held_objects_ask_for_a_look_but_the_box_stays_ready() {
     d.body.quarantine_objects.insert(HoldReason::NoTemplate, 2);
     let v = judge(Some(&r), Some(&d), Some(&u), 50);
     assert_eq!((v.word, v.leds.power, v.leds.attention), (VerdictWord::Attention, PowerLed::Ready, AttentionLed::Look));
+}
+
+#[test]
+fn a_full_quarantine_is_a_fault_and_a_full_share_of_it_is_not() {
+    let (r, mut d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    d.body.deferred_objects = 1;
+    let v = judge(Some(&r), Some(&d), Some(&u), 50);
+    assert_eq!((v.leds.power, v.leds.attention), (PowerLed::Ready, AttentionLed::Look));
+    assert_eq!(v.causes, [Cause::ShareFull]);
+    d.body.quarantine_full = true;
+    let v = judge(Some(&r), Some(&d), Some(&u), 50);
+    assert_eq!((v.word, v.leds.power, v.leds.attention), (VerdictWord::Fault, PowerLed::Fault, AttentionLed::Call));
+}
+
+#[test]
+fn a_process_that_lives_between_two_deaths_only_is_down() {
+    let (r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    let disk = DiskState { free_bytes: 50, total_bytes: 100, reserve_bytes: 10 };
+    let (receiver, deid, uplink) = (Some(&r), Some(&d), Some(&u));
+    let well = Inputs { now_ms: NOW, receiver, deid, uplink, disk, ..Inputs::default() };
+    for (unstable, cause) in [
+        (Unstable { receiver: true, ..Unstable::default() }, Cause::ReceiverDown),
+        (Unstable { deid: true, ..Unstable::default() }, Cause::DeidDown),
+        (Unstable { uplink: true, ..Unstable::default() }, Cause::UplinkDown),
+    ] {
+        let v = verdict(&Inputs { unstable, ..well });
+        assert_eq!((v.word, v.causes.as_slice(), v.leds.power), (VerdictWord::Fault, &[cause][..], PowerLed::Fault));
+    }
+    let v = verdict(&Inputs { settings_refused: true, ..well });
+    assert_eq!((v.leds.power, v.leds.attention), (PowerLed::Ready, AttentionLed::Call));
+    let v = verdict(&Inputs { no_watchdog: true, ..well });
+    assert_eq!((v.leds.power, v.leds.attention), (PowerLed::Ready, AttentionLed::Look));
 }
 
 #[test]
@@ -143,9 +164,7 @@ fn a_running_update_shows_on_the_power_led_and_asks_for_nothing() {
             uplink: Some(&u),
             updater: Some(&updater),
             disk,
-            canary: None,
-            watched_ms: 500,
-            start_within_ms: 500,
+            ..Inputs::default()
         };
         let v = verdict(&inputs);
         (v.word, v.leds.power, v.leds.attention)
@@ -172,16 +191,17 @@ fn judged(canary_ms: u64, canary_failed_ms: u64, hub: HubLink, rule: CanaryRule,
     let u = record(UplinkStatus { hub, enrolment, canary_ms, canary_failed_ms, ..Default::default() });
     let disk = DiskState { free_bytes: 50, total_bytes: 100, reserve_bytes: 10 };
     let (receiver, deid, uplink, canary) = (Some(&r), Some(&d), Some(&u), Some(rule));
+    let start_within_ms = 500;
     verdict(&Inputs {
         now_ms: NOW,
         receiver,
         deid,
         uplink,
-        updater: None,
         disk,
         canary,
         watched_ms,
-        start_within_ms: 500,
+        start_within_ms,
+        ..Inputs::default()
     })
 }
 
@@ -215,6 +235,9 @@ fn without_its_first_canary_a_box_is_starting_for_a_while() {
     assert_eq!(canaries(0, 0, HubLink::Connected, 60_000).causes, [Cause::CanaryOverdue]);
     // The same after a long time without power.
     assert_eq!(canaries(1, 0, HubLink::Connected, 59_999).word, VerdictWord::Starting);
+    // Without a hub it came up all the same: the technician is to look at the cable, not to wait.
+    let alone = |watched_ms| canaries(0, 0, HubLink::Unreachable, watched_ms).leds.power;
+    assert_eq!((alone(499), alone(500)), (PowerLed::Starting, PowerLed::Unproven));
     // One that came since the start was the first: what is overdue then is another.
     let rule = CanaryRule { longest_age_ms: 5_000, first_within_ms: 60_000 };
     assert_eq!(judged(NOW - 6_000, 0, HubLink::Connected, rule, 20_000).causes, [Cause::CanaryOverdue]);

@@ -13,17 +13,7 @@ use super::{
 
 fn report(sequence: u64) -> Vec<u8> {
     let disk = DiskState { free_bytes: 9, total_bytes: 9, reserve_bytes: 1 };
-    let verdict = verdict(&Inputs {
-        now_ms: 1,
-        receiver: None,
-        deid: None,
-        uplink: None,
-        updater: None,
-        disk,
-        canary: None,
-        watched_ms: 0,
-        start_within_ms: 0,
-    });
+    let verdict = verdict(&Inputs { now_ms: 1, disk, ..Inputs::default() });
     let report = HealthReport {
         version: gift_wire::WIRE_VERSION,
         boot: "0a".repeat(16),

@@ -246,6 +246,8 @@ fn details(report: &HealthReport) -> Markup {
             }
         }
         @if let Some(deid) = &report.deid {
+            dt { "Waits to be judged" }
+            dd { @if deid.inbox_objects == 0 { "none" } @else { (objects(deid.inbox_objects)) } }
             dt { "Quarantine" }
             dd {
                 @let held: Vec<_> = deid.quarantine_objects.iter().filter(|(_, n)| **n > 0).collect();

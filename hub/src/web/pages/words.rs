@@ -27,6 +27,10 @@ pub(super) const fn cause(cause: Cause) -> &'static str {
         Cause::UpdateFailed => "a system update did not work",
         Cause::CanaryOverdue => "no canary came through for too long",
         Cause::CanaryFailed => "its last canary did not pass the hub's check",
+        Cause::QuarantineFull => "its quarantine is full: images wait, none is judged",
+        Cause::ShareFull => "a scanner's share of its quarantine is full: that scanner's images wait",
+        Cause::SettingsRefused => "its settings for verdict and lights cannot be used: those of the image stand in",
+        Cause::WatchdogMissing => "it has no hardware watchdog",
     }
 }
 
