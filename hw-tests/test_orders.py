@@ -132,6 +132,7 @@ def test_what_is_not_for_this_box_or_of_another_key_does_nothing(box, hub, scann
     assert keys_of(box) == before
 
 
+@pytest.mark.campaign
 def test_the_button_resets_the_box(box, order):
     before = keys_of(box)
     box.power_on()

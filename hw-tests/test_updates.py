@@ -67,6 +67,7 @@ def kernels(box) -> list[str]:
     return sorted(line.rsplit("/", 1)[-1] for line in said.split())
 
 
+@pytest.mark.campaign
 def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, factory, offer):
     """Also with video and second look on, which deid tries before it works."""
     took = {}

@@ -251,13 +251,15 @@ fn a_full_quarantine_takes_nothing_more_and_loses_nothing() {
     house.extra = "[quarantine]\nmax-objects = 4\nmax-objects-per-scanner = 3\n".into();
     house.start();
     (0..5).for_each(|number| house.deposit("ELSEWHERE", &object::ct(number)));
-    house.wait_until("scanner's share full", |house| house.waiting() == 2);
+    let says = |house: &House| house.status().map(|record| (record.body.deferred_objects, record.body.quarantine_full));
+    house.wait_until("scanner's share full", |house| house.waiting() == 2 && says(house) == Some((2, false)));
     // Another scanner, and objects that are safe, still go through.
     house.deposit(ROUTED, &object::ct(10));
     house.wait_until("released", |house| house.waiting() == 2);
     assert_eq!(house.released().len(), 1);
     house.deposit(ROUTED, &object::garbage());
     house.wait_until("full", |house| house.log().contains("quarantine is full: nothing"));
+    house.wait_until("full, and says so", |house| says(house).is_some_and(|(_, full)| full));
     house.deposit(ROUTED, &object::ct(11));
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!((house.waiting(), house.released().len()), (3, 1), "{}", house.log());
@@ -265,7 +267,7 @@ fn a_full_quarantine_takes_nothing_more_and_loses_nothing() {
     house.stop();
     house.extra = String::new();
     house.start();
-    house.wait_until("all settled", |house| house.waiting() == 0);
+    house.wait_until("all settled", |house| house.waiting() == 0 && says(house) == Some((0, false)));
     assert_eq!(house.held(), reasons(&[(HoldReason::Unrouted, 5), (HoldReason::Malformed, 1)]));
     assert_eq!(house.released().len(), 2);
 }
