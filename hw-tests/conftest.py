@@ -85,6 +85,8 @@ def personalised(image, hub, factory, work):
         print(f"\nfactory: identity {machine.seconds():.0f} s after power-on")
         # Its state is on the disk before the power goes: what a factory's operator waits for, too.
         machine.expect(r"gift-health.*", 120)
+        # Whatever keeps a box from being provisioned, it is tried again.
+        assert machine.agent.show("gift-restart.timer", "ActiveState") == "active"
     finally:
         machine.power_cut()
     token = hub.admin("add-box", SERIAL.lower()).strip()
