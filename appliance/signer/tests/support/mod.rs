@@ -194,9 +194,11 @@ impl Signer {
     pub(crate) fn start_for(&mut self, client: u32, tpm: &str) {
         let mut command = self.command(client, tpm);
         command.extend(["--socket".into(), self.socket().into()]);
-        let _ = fs::remove_file(self.socket());
+        let starts = |signer: &Self| signer.log().matches("signer started").count();
+        let before = starts(self);
         self.run(&command);
-        until("the signer's socket", || self.socket().exists());
+        // Its socket is there a moment before it listens.
+        until("the signer", || starts(self) > before);
     }
 
     /// SIGKILL.
