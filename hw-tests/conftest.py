@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSION = os.environ.get("GIFT_HW_VERSION", "0.1.0")
 NEXT = os.environ.get("GIFT_HW_NEXT", "0.1.0.1")
 PLAIN = os.environ.get("GIFT_HW_PLAIN", "0.1.0.3")
+# Power cuts come at random moments: other ones with another number.
+SEED = int(os.environ.get("GIFT_HW_SEED", "20261129"))
 # Settings of deid that switch on what needs the extension.
 CODECS_ON = '[video]\nmode = "redact"\n\n[ocr]\nmode = "all"\ntimeout-seconds = 60\n'
 

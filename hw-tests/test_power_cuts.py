@@ -6,6 +6,8 @@ import re
 import threading
 import time
 
+from conftest import SEED
+
 CUTS = int(os.environ.get("GIFT_HW_CUTS", "3"))
 EACH = 40
 
@@ -16,7 +18,7 @@ def acknowledged_of(said: str) -> list[str]:
 
 
 def test_nothing_acknowledged_is_lost(box, hub, scanner):
-    chance = random.Random(20261128)
+    chance = random.Random(SEED)
     objects = scanner.objects(EACH * CUTS, seed=7)
     acknowledged: list[str] = []
     before = len(hub.instances())

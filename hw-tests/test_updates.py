@@ -11,16 +11,16 @@ import time
 import pytest
 from bench import network
 from bench.leds import LedWatch
-from conftest import CODECS_ON, NEXT, PLAIN, VERSION
+from conftest import CODECS_ON, NEXT, PLAIN, SEED, VERSION
 
 # Power cuts while an update runs.
 CUTS = int(os.environ.get("GIFT_HW_UPDATE_CUTS", "3"))
 # So many at most on the way of one update.
 CUTS_OF_ONE = 5
 EXTENSION = "/run/gift/codecs"
-# Longer than an update takes, from the hub's word to the restart.
-WRITTEN = 240
-BOOTED = 300
+# Longer than an update takes, from the hub's word to the restart, and a start, on a machine that has something else to do, too.
+WRITTEN = 480
+BOOTED = 480
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_an_update_is_written_tried_without_the_wan_and_kept(box, hub, scanner, 
     try:
         box.expect(rf"update {serial}: Trying", BOOTED)
         took["on trial"] = time.monotonic() - began
-        box.expect(rf"update {serial}: Confirmed", 300)
+        box.expect(rf"update {serial}: Confirmed", BOOTED)
         took["confirmed"] = time.monotonic() - began
     finally:
         network.run("ip", "-n", network.SWITCH, "link", "set", "tapwan", "up")
@@ -122,7 +122,7 @@ def test_an_update_without_the_extension_is_kept_by_a_box_that_does_not_use_it(b
     listens(box)
     before = len(hub.instances())
     serial = offer(PLAIN)
-    box.expect(rf"(?s)starting again into the new image.*update {serial}: Confirmed", WRITTEN + BOOTED + 300)
+    box.expect(rf"(?s)starting again into the new image.*update {serial}: Confirmed", WRITTEN + 2 * BOOTED)
     assert version_of(box) == PLAIN
     scanner.send_when_it_listens(scanner.objects(2, seed=13), 60)
     hub.wait_for_instances(before + 2, 180)
@@ -223,7 +223,7 @@ def test_an_image_that_does_not_work_is_given_up(box, offer, fault):
     listens(box)
     serial, began = offer(), time.monotonic()
     box.expect(r"starting again into the new image", WRITTEN)
-    until = time.monotonic() + 1500
+    until = time.monotonic() + 3000
     while f"update {serial}: did not work" not in box.log():
         assert time.monotonic() < until, "it is not given up"
         assert f"update {serial}: Confirmed" not in box.log()
@@ -245,7 +245,7 @@ def test_an_image_that_does_not_work_is_given_up(box, offer, fault):
 def test_power_cuts_while_an_update_runs(box, hub, scanner, offer, work):
     """The power goes at random moments between the hub's word and the end of the trial: one slot always boots, and at the end the new
     image runs or was given up in order. A few cuts, then it comes to its end; then a box that has not been updated, and the next ones."""
-    chance, left = random.Random(20261129), CUTS
+    chance, left = random.Random(SEED), CUTS
     fresh = box.clone(work / "not-updated")
     while left:
         serial = offer()
