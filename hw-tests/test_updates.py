@@ -17,6 +17,9 @@ from conftest import CODECS_ON, NEXT, PLAIN, SEED, VERSION
 CUTS = int(os.environ.get("GIFT_HW_UPDATE_CUTS", "3"))
 # So many at most on the way of one update.
 CUTS_OF_ONE = 5
+# What a cut waits for, one after the other, and for how many seconds more at most: while the update is fetched; while it is written; while the box starts
+# again, and on trial. A box that is on trial says neither of the first two.
+STRETCHES = [("", 60), ("Installing|Trying", 60), ("Trying|starting again", 100)]
 EXTENSION = "/run/gift/codecs"
 # Longer than an update takes, from the hub's word to the restart, and a start, on a machine that has something else to do, too.
 WRITTEN = 480
@@ -268,8 +271,11 @@ def cut_and_end(box, hub, serial: int, cuts: int, chance: random.Random) -> int:
     for made in range(1, cuts + 1):
         box.power_on()
         box.expect(r"gift-(receiver|updater)\[\d+\]: ", BOOTED)
-        time.sleep(chance.uniform(0, 110))
-        said = re.findall(rf"update {serial}: \w+|starting again into the new image", box.log())
+        mark, longest = STRETCHES[(made - 1) % len(STRETCHES)]
+        if mark:
+            box.expect(rf"(update {serial}: |gift-updater.*)({mark}|Confirmed|did)", WRITTEN)
+        time.sleep(chance.uniform(0, longest))
+        said = re.findall(rf"update {serial}: \w+|starting again into the new image|system update handed over", box.log())
         box.power_cut()
         print(f"\nupdate {serial}: cut after {said[-1:] or 'nothing of it'}, kernels {kernels(box)}")
         if said and re.search("Confirmed|did", said[-1]):

@@ -76,7 +76,7 @@ class QemuMachine:
         """
         arguments = [
             "-nodefaults", "-display", "none", "-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max",
-            "-smp", "2", "-m", "1024",
+            "-smp", os.environ.get("GIFT_HW_CPUS", "2"), "-m", "1024",
             "-global", "driver=cfi.pflash01,property=secure,value=on",
             "-drive", "if=pflash,format=raw,unit=0,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.secboot.fd",
             "-drive", f"if=pflash,format=raw,unit=1,file={inner}/vars.fd",

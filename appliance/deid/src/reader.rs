@@ -156,33 +156,33 @@ mod tests {
 
     use super::*;
 
-    /// What a reader that is this shell script comes to, within a second.
-    fn read(script: &str) -> Result<String, ReadFault> {
+    /// What a reader that is this shell script comes to within so many seconds.
+    fn read(script: &str, timeout_seconds: u64) -> Result<String, ReadFault> {
         let directory = tempfile::tempdir().unwrap();
         let reader = directory.path().join("reader");
         fs::write(&reader, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).unwrap();
         let picture = directory.path().join("picture");
         fs::write(&picture, "P5").unwrap();
-        let ocr = Ocr { mode: Mode::All, reader, timeout_seconds: 1, ..Ocr::default() };
+        let ocr = Ocr { mode: Mode::All, reader, timeout_seconds, ..Ocr::default() };
         Reader::of(&ocr).unwrap().read(&File::open(picture).unwrap(), None, &mut || ())
     }
 
     #[test]
     fn a_reader_has_the_picture_and_no_environment() {
-        assert_eq!(read("cat; echo \" $1 $5 $HOME\"").unwrap(), "P5 read 1 \n");
+        assert_eq!(read("cat; echo \" $1 $5 $HOME\"", 20).unwrap(), "P5 read 20 \n");
     }
 
     #[test]
     fn a_slow_failing_talkative_or_babbling_reader_is_a_fault() {
         let started = Instant::now();
-        assert!(matches!(read("exec sleep 60"), Err(ReadFault::Timeout)));
+        assert!(matches!(read("exec sleep 60", 1), Err(ReadFault::Timeout)));
         // Its pipe closed, it goes on.
-        assert!(matches!(read("exec 1>&-; exec sleep 60"), Err(ReadFault::Timeout)));
+        assert!(matches!(read("exec 1>&-; exec sleep 60", 1), Err(ReadFault::Timeout)));
         assert!(started.elapsed() < Duration::from_secs(10));
-        assert!(matches!(read("echo word; exit 1"), Err(ReadFault::Failed)));
-        assert!(matches!(read("exec yes"), Err(ReadFault::Failed)));
-        assert!(matches!(read("printf '\\377'"), Err(ReadFault::Failed)));
+        assert!(matches!(read("echo word; exit 1", 20), Err(ReadFault::Failed)));
+        assert!(matches!(read("exec yes", 20), Err(ReadFault::Failed)));
+        assert!(matches!(read("printf '\\377'", 20), Err(ReadFault::Failed)));
     }
 
     #[test]

@@ -143,6 +143,8 @@ fn the_running_deid_can_open_no_internet_socket() {
         return;
     }
     let fixture = Fixture::new(8, 1);
+    let ready = |rig: &Rig| rig.status(Role::Deid).is_some_and(|record| record["state"] == "ready");
+    fixture.rig.wait_until("deid to be ready", Duration::from_secs(60), ready).unwrap();
     let pid = fixture.rig.pid(Role::Deid).unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let field =

@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Stdio,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use common::{Fixture, PATIENCE};
@@ -319,7 +319,7 @@ fn check(case: &Case, (bytes, object): &(Vec<u8>, DefaultDicomObject), place: &P
 fn arrived(rig: &Rig, cases: &[Case], place: &Path) {
     let key = SiteKey::new(&Credential::load(&rig.site_key()).unwrap());
     let held: BTreeMap<String, HoldReason> = outcome::quarantine(rig).unwrap().into_iter().collect();
-    let found = on_hub(&rig.root.join("hub"));
+    let found = on_hub(&rig.root.join("hub/archive"));
     let (mut same, mut faults): (Vec<Vec<u8>>, Vec<String>) = Default::default();
     for case in cases {
         let answers = (&key).answer(&[Ask::Uid(case.uid())]).unwrap();
@@ -383,9 +383,9 @@ fn video_is_blank_in_the_region_alike_outside_and_nothing_rides_along() {
     let released = cases.iter().filter(|case| matches!(case.expect, Expect::Released(..))).count();
     let done = |rig: &Rig| {
         let held = outcome::quarantine(rig).map_or(0, |held| held.len());
-        on_hub(&rig.root.join("hub")).len() == released && held == cases.len() - released
+        on_hub(&rig.root.join("hub/archive")).len() == released && held == cases.len() - released
     };
-    let waited = fixture.rig.wait_until("all of it", Duration::from_secs(60), done);
+    let waited = fixture.rig.wait_until("all of it", PATIENCE, done);
     if waited.is_err() {
         println!("{}", common::logs(&fixture.rig));
     }

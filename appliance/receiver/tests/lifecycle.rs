@@ -32,7 +32,7 @@ fn killed_in_mid_stream_it_keeps_what_it_acknowledged_and_nothing_else() {
 #[test]
 fn on_sigterm_the_running_association_finishes_and_no_new_one_begins() {
     let mut receiver =
-        Receiver::start_with(&Wanted { tables: "[timeouts]\nshutdown-seconds = 3\n", ..Wanted::default() });
+        Receiver::start_with(&Wanted { tables: "[timeouts]\nshutdown-seconds = 15\n", ..Wanted::default() });
     let (mut running, mut forgotten) = (receiver.associate(), receiver.associate());
     let half_open = receiver.connect_from(support::HERE);
     let bytes = peer::store(3, 1, CT, "1.2.3.1", &peer::data_set(CT, "1.2.3.1", 100_000), 16_000);

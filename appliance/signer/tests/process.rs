@@ -15,7 +15,7 @@ use std::{
 
 use gift_signer::{ClientError, Failure};
 use sha2::{Digest as _, Sha256};
-use support::{Signer, SwTpm, has_swtpm, verifies};
+use support::{PATIENCE, Signer, SwTpm, has_swtpm, verifies};
 
 const TEXT: &[u8] = b"what is to be signed";
 
@@ -397,7 +397,10 @@ fn the_service_manager_may_hand_the_socket_over() {
         vec!["systemd-socket-activate".into(), "-l".into(), signer.socket().into()];
     command.extend(signer.command(nix::unistd::getuid().as_raw(), &tpm.name()));
     signer.run(&command);
-    while !signer.socket().exists() {
+    // It is there a moment before anybody listens at it.
+    let began = std::time::Instant::now();
+    while UnixStream::connect(signer.socket()).is_err() {
+        assert!(began.elapsed() < PATIENCE, "nobody listens");
         std::thread::sleep(Duration::from_millis(20));
     }
     let key = signer.client().public_key().unwrap();

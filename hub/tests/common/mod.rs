@@ -290,7 +290,7 @@ pub fn client(root: &Path, identity: Option<Identity>) -> Client {
         .tls_backend_preconfigured(tls)
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .timeout(Duration::from_secs(60))
+        .timeout(Duration::from_secs(600))
         .build()
         .unwrap()
 }

@@ -24,7 +24,7 @@ use sha2::{Digest as _, Sha256};
 
 /// The called AE title that has a route.
 pub const ROUTED: &str = "GIFTBOX";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Directories, settings, and the process while it runs.
 pub struct House {

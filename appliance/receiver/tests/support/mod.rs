@@ -140,7 +140,7 @@ impl Receiver {
 
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         let mut ended = None;
-        until("the receiver ends", Duration::from_secs(30), || {
+        until("the receiver ends", Duration::from_secs(60), || {
             ended = self.child.try_wait().unwrap();
             ended.is_some()
         });
@@ -278,9 +278,9 @@ impl Scu {
     }
 }
 
-/// Waits for something to become true.
+/// Waits for something to become true, for a minute at least: a machine may be slow.
 pub(crate) fn until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
+    let (begun, patience) = (Instant::now(), patience.max(Duration::from_secs(60)));
     while !condition() {
         assert!(begun.elapsed() < patience, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));

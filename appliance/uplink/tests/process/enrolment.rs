@@ -56,8 +56,11 @@ async fn a_certificate_the_hub_refuses_shows_and_a_new_token_mends_it() {
     rig.until("enrolment", |rig| rig.status().enrolment == EnrolmentState::Enrolled).await;
     hub.state().revoked = true;
     rig.post(100);
-    rig.until("the refusal", |rig| rig.status().enrolment == EnrolmentState::Refused).await;
-    assert_eq!(rig.status().queue_objects, 1, "nothing is forgotten");
+    rig.until("the refusal, and nothing forgotten", |rig| {
+        let status = rig.status();
+        status.enrolment == EnrolmentState::Refused && status.queue_objects == 1
+    })
+    .await;
     *hub.shared.token.lock().unwrap() = ("second-token".into(), None);
     fs::write(rig.path("token"), "second-token").unwrap();
     rig.until("another enrolment", |_| hub.state().enrolments == 2).await;

@@ -8,7 +8,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -56,6 +56,8 @@ pub(crate) enum Fault {
     NoReceipt,
     /// The body is read slowly: a pause of so many ms after every frame.
     Slow(u64),
+    /// The body is not read on while the object is among the poisoned ones.
+    Hold,
     /// The body is not read and nothing is answered.
     Hang,
     /// Stored apart.
@@ -72,6 +74,8 @@ pub(crate) struct State {
     pub(crate) stored: BTreeMap<String, (Sha256Hex, u32)>,
     /// Objects in the order their requests came, whatever became of them.
     pub(crate) asked: Vec<String>,
+    /// When each of these came.
+    pub(crate) asked_at: Vec<Instant>,
     pub(crate) reports: Vec<HealthReport>,
     /// Paths in the order their requests came.
     pub(crate) paths: Vec<String>,
@@ -362,6 +366,7 @@ async fn store(request: Request<Incoming>, shared: &Shared, kill: &Notify) -> An
     let fault = {
         let mut state = shared.state.lock().unwrap();
         state.asked.push(object.clone());
+        state.asked_at.push(Instant::now());
         state.poison.get(&object).cloned().or_else(|| state.faults.pop_front())
     };
     let mut pause = 0;
@@ -379,6 +384,11 @@ async fn store(request: Request<Incoming>, shared: &Shared, kill: &Notify) -> An
         }
         Some(Fault::Hang) => return std::future::pending().await,
         Some(Fault::Slow(ms)) => pause = *ms,
+        Some(Fault::Hold) => {
+            while shared.state.lock().unwrap().poison.contains_key(&object) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
         _ => {}
     }
     while let Some(frame) = body.frame().await {

@@ -123,7 +123,13 @@ async fn a_black_hole_in_mid_body_is_given_up() {
     let mut rig = rig_at(&hub, address, "[timeouts]\nstall-ms = 2000\nanswer-ms = 2000\nunacknowledged-ms = 2000");
     (0..6).for_each(|_| drop(rig.post(3_000_000)));
     rig.start();
+    let start = Instant::now();
     rig.until_drained(&hub, 6).await;
+    assert!(
+        start.elapsed() < Duration::from_secs(50),
+        "the limits of the settings, not those of default: {:?}",
+        start.elapsed()
+    );
     assert!(rig.status().failures_total[&UploadFailure::Unreachable] >= 1);
 }
 

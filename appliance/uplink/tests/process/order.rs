@@ -44,7 +44,8 @@ async fn an_order_and_a_policy_are_each_handed_over_once_to_their_reader() {
     rig.start();
     rig.until("the order handed over", |_| waiting(&orders) == 1).await;
     assert_eq!(taken(&orders), b"an order");
-    // Not again, also not after a kill.
+    // Not again, also not after a kill, once it is noted (a crash in between hands it over twice).
+    rig.until("its tag kept", |rig| rig.path("uplink/order.tag").exists()).await;
     rig.kill();
     rig.start();
     hub.state().policy = Some(b"a policy".to_vec());

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::hub::{NAME, TOKEN, TestHub};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Rig {
     home: tempfile::TempDir,
