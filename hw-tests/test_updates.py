@@ -17,8 +17,8 @@ from conftest import CODECS_ON, NEXT, PLAIN, SEED, VERSION
 CUTS = int(os.environ.get("GIFT_HW_UPDATE_CUTS", "3"))
 # So many at most on the way of one update.
 CUTS_OF_ONE = 5
-# What a cut waits for, one after the other, and for how many seconds more at most: while the update is fetched; while it is written; while the box starts
-# again, and on trial. A box that is on trial says neither of the first two.
+# What a cut waits for, one after the other, and for how many seconds more at most: while the update is fetched; while it is written;
+# while the box starts again, and on trial. A box that is on trial says neither of the first two.
 STRETCHES = [("", 60), ("Installing|Trying", 60), ("Trying|starting again", 100)]
 EXTENSION = "/run/gift/codecs"
 # Longer than an update takes, from the hub's word to the restart, and a start, on a machine that has something else to do, too.
