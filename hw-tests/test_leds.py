@@ -46,9 +46,9 @@ def test_leds_follow(running, hub, scanner):
     scanner.send_planted(planted)
     took["objects held: attention slow"] = shows(watch, ATTENTION, "slow", 60)
 
-    # deid is killed, and again whenever the service manager has started it; then so that it comes back and looks well in between.
-    # Starts that health saw count for two minutes; of the fast ones it may see some.
-    for often, dead in ((0.5, 60), (6, 120)):
+    # deid is killed, and again whenever the service manager has started it; then so that it comes back and looks well in between,
+    # which counts for two minutes after the last start.
+    for often, dead, back in ((0.5, 60, 60), (6, 120, 180)):
         mended = threading.Event()
 
         def kill() -> None:
@@ -62,7 +62,7 @@ def test_leds_follow(running, hub, scanner):
         finally:
             mended.set()
             killer.join()
-        took[f"killed every {often} s, and back: power steady"] = shows(watch, POWER, "steady", 180)
+        took[f"killed every {often} s, and back: power steady"] = shows(watch, POWER, "steady", back)
 
     # Health itself stands still: ready lapses by itself, and attention shows within 10 s.
     agent.run("systemctl", "kill", "--signal=STOP", "gift-health.service")

@@ -112,11 +112,13 @@ async fn silent_and_broken_connections_keep_nobody_out() {
         }
         silent.push(stream);
     }
+    let start = Instant::now();
     let bytes = samples::released(1).file();
     device.store(&samples::manifest(1, &bytes), &bytes).await;
     let again = hub.enrol("ward-2").await;
     let other = samples::released(2).file();
     again.store(&samples::manifest(2, &other), &other).await;
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     // What is beyond one address' share is closed at once.
     let mut closed = 0;
     for stream in &mut silent {

@@ -42,7 +42,7 @@ fn two_thousand_half_open_connections_stop_nobody() {
     }
     println!("slowest association with one instance during the flood: {slowest:?}");
     assert_eq!(receiver.taken(16).len(), 16);
-    assert!(slowest < Duration::from_secs(20), "{slowest:?}");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert!(receiver.peak_rss_kib() < 64 * 1024, "{} KiB", receiver.peak_rss_kib());
 }
 

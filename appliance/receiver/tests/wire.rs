@@ -96,7 +96,7 @@ fn a_gibibyte_header_is_aborted_at_once() {
         let begun = Instant::now();
         scu.send(&[kind, 0, 0x40, 0, 0, 0]);
         assert_eq!(scu.read_pdu().unwrap()[0], 7, "A-ABORT for type {kind}");
-        assert!(begun.elapsed() < Duration::from_secs(20));
+        assert!(begun.elapsed() < Duration::from_secs(2));
     }
     receiver.associate().release();
     assert!(receiver.peak_rss_kib() < 32 * 1024);

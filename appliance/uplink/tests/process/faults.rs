@@ -160,6 +160,6 @@ async fn a_connection_killed_while_idle_costs_nothing_but_one_attempt() {
         let start = Instant::now();
         rig.post(100);
         rig.until_drained(&hub, n).await;
-        assert!(start.elapsed() < Duration::from_secs(15));
+        assert!(start.elapsed() < Duration::from_secs(3));
     }
 }
