@@ -20,6 +20,8 @@ NEXT = os.environ.get("GIFT_HW_NEXT", "0.1.0.1")
 PLAIN = os.environ.get("GIFT_HW_PLAIN", "0.1.0.3")
 # Power cuts come at random moments: other ones with another number.
 SEED = int(os.environ.get("GIFT_HW_SEED", "20261129"))
+# How many times longer than on an idle machine of two processors the box may take for what only its speed decides.
+PATIENCE = float(os.environ.get("GIFT_HW_PATIENCE", "1"))
 # Settings of deid that switch on what needs the extension.
 CODECS_ON = '[video]\nmode = "redact"\n\n[ocr]\nmode = "all"\ntimeout-seconds = 60\n'
 

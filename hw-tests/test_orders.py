@@ -6,12 +6,13 @@ import time
 
 import pytest
 from bench.factory import SERIAL
+from conftest import PATIENCE
 
 # Where LUKS2 keeps what opens a state.
 KEYS = 16 << 20
-BOOTED = 300
+BOOTED = 300 * PATIENCE
 # From the hub's word to the restart.
-CARRIED_OUT = 120
+CARRIED_OUT = 120 * PATIENCE
 
 
 @pytest.fixture
