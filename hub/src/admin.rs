@@ -41,6 +41,12 @@ pub enum Command {
     Init,
     /// Print the root certificate that boxes and clients pin.
     RootCertificate,
+    /// Sign the issuing CA's certificate anew with the root's key, which is kept offline; then start the hub again. The fleet page and the log
+    /// say when it is time.
+    RenewIssuingCa {
+        /// `root.key`, as it was made at the first start.
+        root_key: PathBuf,
+    },
     /// Add a user, or set role and password of one; the password is the first line of standard input.
     AddUser {
         /// Name: 1 to 64 of a-z, 0-9, '.', '_', '-'.
@@ -109,6 +115,7 @@ fn administer(command: Command, settings: Settings) -> anyhow::Result<()> {
     match command {
         Command::Init => hub.make_certificates()?,
         Command::RootCertificate => print(&hub.pki.root_pem())?,
+        Command::RenewIssuingCa { root_key } => hub.pki.renew_issuing(&root_key)?,
         Command::AddUser { name, role } => {
             let password = read_password()?;
             let hash = hub.auth.hasher.hash_new(&name, &password)??;

@@ -103,6 +103,11 @@ pub fn login_failed(peer: IpAddr) {
     warn!(%peer, "login failed");
 }
 
+/// The issuing CA ends soon, at this time (ms since the Unix epoch): boxes, and all that they send, end with it.
+pub fn issuing_ends(at_ms: i64) {
+    warn!(at_ms, "the issuing CA ends soon: gift-hub renew-issuing-ca ROOT_KEY");
+}
+
 /// A server certificate was made or renewed.
 pub fn server_certificate(listener: &'static str) {
     info!(listener, "server certificate made");

@@ -134,6 +134,9 @@ async fn refresh(hub: Arc<Hub>, certificates: [Arc<ServerCertificate>; 2]) {
     let mut daily = tokio::time::interval(DAILY);
     daily.tick().await;
     loop {
+        if let Some(end) = hub.pki.issuing_ends_soon() {
+            events::issuing_ends(end);
+        }
         daily.tick().await;
         for certificate in &certificates {
             if let Err(error) = certificate.refresh(&hub.pki) {

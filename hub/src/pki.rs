@@ -1,11 +1,11 @@
 //! The hub's certificates: an own root, an issuing CA under it, the listeners' server certificates and the boxes' device
-//! certificates. Keys are ECDSA P-256 in files of mode 0600 under `pki/`. After the first start `pki/root.key` is not needed
-//! by the running hub and belongs offline; `pki/root.pem` is what boxes and clients pin.
+//! certificates. Keys are ECDSA P-256 in files of mode 0600 under `pki/`. After the first start `pki/root.key` is needed only to
+//! renew the issuing CA, and belongs offline; `pki/root.pem` is what boxes and clients pin.
 
 use std::{
     fs::File,
     io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -27,6 +27,8 @@ const ISSUING_DAYS: u32 = 730;
 const SERVER_DAYS: u32 = 90;
 /// A server certificate with less than this left is replaced at start and by the daily look.
 const RENEW_SERVER_BEFORE: Duration = Duration::from_hours(30 * 24);
+/// An operator is asked to renew the issuing CA from so long before its end: boxes take the new one with their next certificates.
+const RENEW_ISSUING_BEFORE: Duration = Duration::from_hours(180 * 24);
 /// Clocks of boxes that are a little slow must not find a fresh certificate in the future.
 const BACKDATE: Duration = Duration::from_hours(1);
 
@@ -117,6 +119,44 @@ impl Pki {
         Ok(Self { directory, root_pem, issuing_pem, issuer })
     }
 
+    /// Signs the issuing CA's certificate anew, for its key, with the root's. A running hub takes it at its next start, a box with its next
+    /// device certificate: in time before the old one ends.
+    ///
+    /// # Errors
+    /// The file system's, a key that is not the root's, a root that has ended.
+    pub fn renew_issuing(&self, root_key: &Path) -> Result<(), HubError> {
+        let key =
+            KeyPair::from_pem(&std::fs::read_to_string(root_key).doing("read root key")?).doing("read root key")?;
+        let root = self.root()?;
+        let (_, root) =
+            x509_parser::parse_x509_certificate(&root).map_err(|_| setup("pki/root.pem is no certificate"))?;
+        if root.public_key().raw != key.subject_public_key_info() {
+            return Err(setup("this key is not that of pki/root.pem"));
+        }
+        let mut params = ca("GIFT-Cloud hub issuing CA", ISSUING_DAYS, 0)?;
+        params.not_after = params.not_after.min(root.validity().not_after.to_datetime());
+        if params.not_after <= SystemTime::now() {
+            return Err(setup("the root has ended: boxes need a provisioning with another"));
+        }
+        let issuer = Issuer::from_ca_cert_pem(&self.root_pem, key).doing("read root")?;
+        let issuing = params.signed_by(self.issuer.key(), &issuer).doing("sign issuing CA")?;
+        write_private(&self.directory.join("issuing.pem"), &issuing.pem())
+    }
+
+    /// When the issuing CA ends, s since the Unix epoch; `None` for a file that does not say.
+    fn issuing_ends(&self) -> Option<i64> {
+        let der = certificates(&self.issuing_pem).ok()?.into_iter().next()?;
+        let (_, certificate) = x509_parser::parse_x509_certificate(&der).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    }
+
+    /// When the issuing CA ends, ms since the Unix epoch, once that is so near that it must be renewed. With it everything ends: no box is
+    /// heard of any more.
+    pub fn issuing_ends_soon(&self) -> Option<i64> {
+        let soon = unix_seconds(SystemTime::now() + RENEW_ISSUING_BEFORE);
+        self.issuing_ends().filter(|end| *end < soon).map(|end| end.saturating_mul(1000))
+    }
+
     /// The root certificate, PEM.
     pub fn root_pem(&self) -> String {
         self.root_pem.clone()
@@ -172,7 +212,14 @@ impl Pki {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.use_authority_key_identifier_extension = true;
-        let not_after = set_validity(&mut params, days);
+        let mut not_after = set_validity(&mut params, days);
+        // Not longer than its chain: a box knows by its own certificate's end that it needs another.
+        if let Some(end) =
+            self.issuing_ends().and_then(|end| UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(end).ok()?)))
+        {
+            not_after = not_after.min(end);
+            params.not_after = not_after.into();
+        }
         let serial = random_serial()?;
         let serial_text = hex::encode(serial.to_bytes());
         params.serial_number = Some(serial);
@@ -194,8 +241,7 @@ impl Pki {
         }
         let Some(der) = certificates(&text).ok().and_then(|chain| chain.into_iter().next()) else { return false };
         let Ok((_, certificate)) = x509_parser::parse_x509_certificate(&der) else { return false };
-        let soon = SystemTime::now() + RENEW_SERVER_BEFORE;
-        let soon = soon.duration_since(UNIX_EPOCH).map_or(i64::MAX, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+        let soon = unix_seconds(SystemTime::now() + RENEW_SERVER_BEFORE);
         let Ok(Some(alternative)) = certificate.subject_alternative_name() else { return false };
         let mut present: Vec<String> = alternative.value.general_names.iter().filter_map(name_text).collect();
         let mut wanted = names.to_vec();
@@ -210,18 +256,19 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
     Sha256::digest(certificate.as_ref()).into()
 }
 
+fn ca(name: &str, days: u32, depth: u8) -> Result<CertificateParams, HubError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(depth));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.use_authority_key_identifier_extension = true;
+    params.serial_number = Some(random_serial()?);
+    set_validity(&mut params, days);
+    Ok(params)
+}
+
 fn create(directory: &Path) -> Result<(), HubError> {
-    let ca = |name: &str, days, depth| -> Result<CertificateParams, HubError> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(depth));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.use_authority_key_identifier_extension = true;
-        params.serial_number = Some(random_serial()?);
-        set_validity(&mut params, days);
-        Ok(params)
-    };
     let key = || KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).doing("make CA key");
     let (root_key, issuing_key) = (key()?, key()?);
     let root = ca("GIFT-Cloud hub root", ROOT_DAYS, 1)?;
@@ -237,11 +284,14 @@ fn create(directory: &Path) -> Result<(), HubError> {
     write_private(&directory.join("issuing.pem"), &issuing.pem())
 }
 
-/// Writes a file of mode 0600, whole or not at all.
+/// Writes a file of mode 0600, whole or not at all, for whom the file before was: the hub's account must read what root renewed.
 fn write_private(path: &Path, text: &str) -> Result<(), HubError> {
     let part = path.with_extension("part");
     let mut file =
         File::options().write(true).create(true).truncate(true).mode(0o600).open(&part).doing("write pki file")?;
+    if let Ok(before) = std::fs::metadata(path) {
+        std::os::unix::fs::fchown(&file, Some(before.uid()), Some(before.gid())).doing("write pki file")?;
+    }
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).doing("write pki file")?;
     std::fs::rename(&part, path).doing("write pki file")?;
     let directory = path.parent().unwrap_or(Path::new("."));
@@ -254,6 +304,10 @@ fn set_validity(params: &mut CertificateParams, days: u32) -> SystemTime {
     params.not_before = (now - BACKDATE).into();
     params.not_after = end.into();
     end
+}
+
+fn unix_seconds(time: SystemTime) -> i64 {
+    time.duration_since(UNIX_EPOCH).map_or(i64::MAX, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn random_serial() -> Result<SerialNumber, HubError> {
@@ -329,6 +383,47 @@ mod tests {
         assert!(!certificate.is_ca());
         let usage = certificate.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.client_auth && !usage.server_auth);
+    }
+
+    #[test]
+    fn the_issuing_ca_is_renewed_by_the_roots_key_alone_and_what_it_signed_stays_good() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join("pki").join(name);
+        let pki = Pki::open(directory.path()).unwrap();
+        assert_eq!(pki.issuing_ends_soon(), None);
+        // One that ends in ten days.
+        let root_key = KeyPair::from_pem(&std::fs::read_to_string(at("root.key")).unwrap()).unwrap();
+        let root = Issuer::from_ca_cert_pem(&pki.root_pem, root_key).unwrap();
+        let ends = ca("GIFT-Cloud hub issuing CA", 10, 0).unwrap().signed_by(pki.issuer.key(), &root).unwrap();
+        write_private(&at("issuing.pem"), &ends.pem()).unwrap();
+        let old = Pki::open(directory.path()).unwrap();
+        let end = old.issuing_ends_soon().unwrap();
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let request = Request::parse(&csr(&key, "x")).unwrap();
+        let issued = old.issue_device("ward-1", &request, 30).unwrap();
+        assert_eq!(i64::try_from(issued.not_after_ms).unwrap() / 1000, end / 1000, "no longer than its chain");
+
+        write_private(&at("another.key"), &key.serialize_pem()).unwrap();
+        assert!(old.renew_issuing(&at("another.key")).is_err());
+        assert_eq!(std::fs::read_to_string(at("issuing.pem")).unwrap(), old.issuing_pem);
+        old.renew_issuing(&at("root.key")).unwrap();
+        let new = Pki::open(directory.path()).unwrap();
+        assert_eq!(new.issuing_ends_soon(), None);
+        let issued_after = new.issue_device("ward-1", &request, 30).unwrap();
+        assert!(issued_after.not_after_ms > issued.not_after_ms);
+        // Both leaves are good under the new certificate, and that one under the root that boxes pin.
+        let der = |pem: &str| certificates(pem).unwrap();
+        let (root, issuing) = (der(&new.root_pem), der(&new.issuing_pem));
+        for (signed, signer) in [
+            (&der(&issued.chain_pem)[0], &issuing[0]),
+            (&der(&issued_after.chain_pem)[0], &issuing[0]),
+            (&issuing[0], &root[0]),
+        ] {
+            let (_, signed) = x509_parser::parse_x509_certificate(signed).unwrap();
+            let (_, signer) = x509_parser::parse_x509_certificate(signer).unwrap();
+            assert_eq!(signed.issuer(), signer.subject());
+            signed.verify_signature(Some(signer.public_key())).unwrap();
+        }
     }
 
     #[test]

@@ -5,8 +5,8 @@
 //!                        ▼           │
 //! Bare ── token ──► Enrolled ── a third of the validity is left ──► Renewing
 //!                    │   ▲
-//!                    │   └── a token not yet spent ──┐
-//!                    └── refused or expired ──► Refused
+//!                    │   └── a token not yet spent, or (expired) the one that was ──┐
+//!                    └── refused or expired ─────────────────────────────────► Refused
 //! ```
 //! Renewal is an enrolment request without a token over a connection that the present certificate authenticates.
 //! While the box is bare or refused, the token file is read again for each attempt: it may come later than the box. Before all
@@ -37,6 +37,9 @@ use crate::{
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 /// Longest token read, bytes.
 const MAX_TOKEN_BYTES: usize = 4096;
+
+/// A certificate that was had for an expired one may be expired itself, by a clock that is ahead: the next is asked for so much later.
+const EXPIRED_AGAIN: Duration = Duration::from_hours(1);
 
 /// How often a certificate is tried to be stored on a full disk: the token for it is spent.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
@@ -101,14 +104,17 @@ impl Enroller {
             time::sleep(pause(&self.settings.retry, failures, chance())).await;
             self.find_key()?;
         }
-        let (mut renewals_failed, mut next_renewal) = (0, Instant::now());
+        let (mut renewals_failed, mut next_renewal, mut next_expired) = (0, Instant::now(), Instant::now());
         loop {
             let now_ms = gift_service::now_ms();
             match &self.certificate {
                 None => self.enrol_until_done().await?,
                 Some(certificate) if self.board.certificate_refused() || certificate.expired(now_ms) => {
-                    if self.token().is_some_and(|token| !self.store.is_spent(&token)) {
+                    // The hub takes the token that the certificate was had for again, from the same key; not when the box is revoked.
+                    let again = certificate.expired(now_ms) && Instant::now() >= next_expired;
+                    if self.token().is_some_and(|token| again || !self.store.is_spent(&token)) {
                         self.enrol_until_done().await?;
+                        next_expired = Instant::now() + EXPIRED_AGAIN;
                     }
                 }
                 Some(certificate) if certificate.renewal_due(now_ms) && Instant::now() >= next_renewal => {

@@ -125,9 +125,10 @@ pub fn acknowledge(connection: &Connection, key: &AuditKey, name: &str) -> Resul
     audit::append(connection, key, "command", Action::Acknowledge, name)
 }
 
-/// Spends a one-time token on the key with this digest: the box it was made for, or `None` when it is unknown, expired, spent
-/// on another key, or its box is revoked. The same key may spend it again until it expires: the box may have lost power
-/// between our commit and its own, and only it can sign with that key.
+/// Spends a one-time token on the key with this digest: the box it was made for, or `None` when it is unknown, expired before it was
+/// spent, spent on another key, or its box is revoked. A key that spent one of the box's tokens may spend that, or a later one that nobody
+/// has, at any time: the box may have lost power between our commit and its own, or have had no way to the hub for longer than its
+/// certificate (or a token that a further provisioning brought) lasts; only it can sign with that key.
 ///
 /// # Errors
 /// SQLite's.
@@ -135,8 +136,10 @@ pub fn spend_token(connection: &Connection, token: &str, key: &[u8; 32]) -> Resu
     let hash = Sha256::digest(token.as_bytes());
     let spent: Option<i64> = connection
         .query_row(
-            "UPDATE tokens SET used_ms = ?2, used_by = ?3 \
-             WHERE hash = ?1 AND (used_by IS NULL OR used_by = ?3) AND expires_ms > ?2 RETURNING box_id",
+            "UPDATE tokens SET used_ms = coalesce(used_ms, ?2), used_by = ?3 \
+             WHERE hash = ?1 AND (used_by = ?3 OR (used_by IS NULL AND (expires_ms > ?2 OR EXISTS( \
+                 SELECT 1 FROM tokens AS before WHERE before.box_id = tokens.box_id AND before.used_by = ?3)))) \
+             RETURNING box_id",
             (hash.as_slice(), now_ms(), key.as_slice()),
             |row| row.get(0),
         )

@@ -81,13 +81,19 @@ async fn a_certificate_refused_in_the_handshake_shows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_shows() {
+async fn an_expired_certificate_shows_and_is_replaced_with_the_token_that_it_was_had_for() {
     let hub = TestHub::new(TlsSetup::sound(), time::Duration::minutes(-1)).await;
     let mut rig = Rig::new(&hub, "");
     rig.start();
     rig.until("the refusal", |rig| rig.status().enrolment == EnrolmentState::Refused).await;
     let status = rig.status();
     assert!(status.certificate_not_after_ms > 0 && status.certificate_not_after_ms < gift_service::now_ms());
+    rig.post(100);
+    rig.terminate();
+    *hub.shared.valid.lock().unwrap() = time::Duration::days(30);
+    rig.start();
+    rig.until("another enrolment", |rig| rig.status().enrolment == EnrolmentState::Enrolled).await;
+    rig.until_drained(&hub, 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -47,14 +47,29 @@ fn a_token_is_good_once_and_until_it_expires() {
     assert_eq!(spend_token(&connection, &token, &[1; 32]).unwrap().unwrap().1, "ward-2");
     assert!(spend_token(&connection, &token, &[2; 32]).unwrap().is_none(), "spent on another key");
     assert!(spend_token(&connection, &token, &[1; 32]).unwrap().is_some(), "a repeat after a lost answer");
+    connection.execute("UPDATE tokens SET expires_ms = 1", []).unwrap();
+    assert!(spend_token(&connection, &token, &[1; 32]).unwrap().is_some(), "after months without a way to the hub");
+    assert!(spend_token(&connection, &token, &[2; 32]).unwrap().is_none(), "and still nobody else");
+    // What the fleet page knows a box by that was erased and enrolled anew.
+    let used = || connection.query_row("SELECT max(used_ms) FROM tokens", [], |row| row.get::<_, i64>(0)).unwrap();
+    connection.execute("UPDATE tokens SET used_ms = 7", []).unwrap();
+    spend_token(&connection, &token, &[1; 32]).unwrap();
+    assert_eq!(used(), 7, "the same key again is no new enrolment");
+    // One that a further provisioning brought, and that nobody needed for months.
+    let further = add_box(&connection, &key, "ward-2", 0).unwrap();
+    assert!(spend_token(&connection, &further, &[2; 32]).unwrap().is_none());
+    assert!(spend_token(&connection, &further, &[1; 32]).unwrap().is_some());
+    let other = add_box(&connection, &key, "ward-9", 0).unwrap();
+    assert!(spend_token(&connection, &other, &[1; 32]).unwrap().is_none(), "another box's");
 
     let expired = add_box(&connection, &key, "ward-2", 0).unwrap();
-    assert!(spend_token(&connection, &expired, &[1; 32]).unwrap().is_none());
+    assert!(spend_token(&connection, &expired, &[3; 32]).unwrap().is_none());
 
     let superseded = add_box(&connection, &key, "ward-2", 1).unwrap();
     let newest = add_box(&connection, &key, "ward-2", 1).unwrap();
     assert!(spend_token(&connection, &superseded, &[1; 32]).unwrap().is_none());
     revoke_box(&connection, &key, "ward-2").unwrap();
+    assert!(spend_token(&connection, &token, &[1; 32]).unwrap().is_none(), "revoked: not even the key that spent it");
     assert!(spend_token(&connection, &newest, &[1; 32]).unwrap().is_none());
     assert!(add_box(&connection, &key, "ward-2", 1).is_err());
     assert!(add_box(&connection, &key, "Ward 3", 1).is_err());

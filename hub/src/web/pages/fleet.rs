@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{extract::State, response::Response};
 use gift_wire::{
     HealthReport,
-    status::{UpdaterStatus, VerdictWord},
+    status::{CANARY_SCANNER, ReceiverStatus, UpdaterStatus, VerdictWord},
 };
 use maud::{Markup, html};
 
@@ -128,9 +128,11 @@ pub(super) async fn page(State(hub): State<Arc<Hub>>, person: Person) -> Result<
             isolated: fleet::isolated_by_violation(c)?,
             offered: update::newest_serial(c)?,
             orders: order::list(c)?,
+            issuing_ends_ms: None,
         })
     };
-    let found = hub.store.read(found).await?;
+    let mut found = hub.store.read(found).await?;
+    found.issuing_ends_ms = hub.pki.issuing_ends_soon();
     let offline_after = i64::try_from(hub.settings.fleet.offline_after_seconds).unwrap_or(i64::MAX / 1000) * 1000;
     Ok(super::page("Fleet", Some(&person), "/", &content(&found, now_ms(), offline_after)))
 }
@@ -145,13 +147,21 @@ struct Found {
     offered: Option<u64>,
     /// The newest order of each box that has one.
     orders: BTreeMap<String, OrderRow>,
+    /// When the hub's issuing CA ends, if that is soon.
+    issuing_ends_ms: Option<i64>,
 }
 
 fn content(found: &Found, now: i64, offline_after: i64) -> Markup {
-    let Found { rows, isolated, offered, orders } = found;
+    let Found { rows, isolated, offered, orders, issuing_ends_ms } = found;
     let states: Vec<BoxState> = rows.iter().map(|row| state(row, now, offline_after)).collect();
     html! {
         p.asof { "As of " time datetime=(words::machine(now)) { (words::absolute(now)) } ". Reload to refresh." }
+        @if let Some(end) = issuing_ends_ms {
+            p role="alert" {
+                "The hub's issuing CA ends on " (words::absolute(*end)) ", and with it every box's connection. Renew it now: "
+                code { "gift-hub renew-issuing-ca ROOT_KEY" }
+            }
+        }
         @if rows.is_empty() {
             p { "No box yet. Name one with " code { "gift-hub add-box NAME" } "." }
         } @else {
@@ -206,7 +216,7 @@ fn card(row: &BoxRow, state: BoxState, offered: Option<u64>, order: Option<&Orde
                 }
                 @if row.isolated > 0 { dt { "Isolated" } dd { (objects(row.isolated)) } }
                 @if let Some(report) = &row.report {
-                    (details(report))
+                    (details(report, now))
                     (update_row(report.update.unwrap_or_default(), offered.filter(|_| state != BoxState::Revoked), now))
                 }
                 @if let Some(order) = order { (order_row(order, row.last_seen_ms, now)) }
@@ -233,7 +243,14 @@ fn moment(at: Option<i64>, now: i64) -> Markup {
     }
 }
 
-fn details(report: &HealthReport) -> Markup {
+/// When a scanner last sent an image since the receiver started, ms since the Unix epoch by the box's clock (it says it to the minute, and for a
+/// month).
+fn last_image(receiver: &ReceiverStatus) -> Option<i64> {
+    let of_scanners = receiver.last_instance_ms.iter().filter(|(ordinal, _)| **ordinal != CANARY_SCANNER);
+    of_scanners.filter_map(|(_, at)| i64::try_from(*at).ok()).max()
+}
+
+fn details(report: &HealthReport, now: i64) -> Markup {
     let disk = &report.disk;
     html! {
         @if let Some(uplink) = &report.uplink {
@@ -242,6 +259,15 @@ fn details(report: &HealthReport) -> Markup {
                 @if uplink.queue_objects == 0 { "none" } @else {
                     (objects(uplink.queue_objects)) " (" (words::bytes(uplink.queue_bytes)) "), oldest "
                     (words::span(uplink.queue_oldest_age_seconds))
+                }
+            }
+        }
+        @if let Some(receiver) = &report.receiver {
+            dt { "Last image" }
+            dd {
+                @match last_image(receiver) {
+                    Some(at) => (moment(Some(at), now)),
+                    None => "none since its receiver started",
                 }
             }
         }

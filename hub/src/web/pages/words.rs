@@ -31,6 +31,7 @@ pub(super) const fn cause(cause: Cause) -> &'static str {
         Cause::ShareFull => "a scanner's share of its quarantine is full: that scanner's images wait",
         Cause::SettingsRefused => "its settings for verdict and lights cannot be used: those of the image stand in",
         Cause::WatchdogMissing => "it has no hardware watchdog",
+        Cause::ScannerNetworkDown => "nothing reaches its scanner port (cable, switch, DHCP)",
     }
 }
 

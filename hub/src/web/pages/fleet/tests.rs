@@ -107,6 +107,27 @@ fn the_page_says_it_in_words_and_escapes_what_came_from_outside() {
 }
 
 #[test]
+fn a_scanner_that_fell_silent_and_a_hub_that_is_about_to_end_are_seen() {
+    let image = |received: &[(u16, u64)]| {
+        let mut row = row();
+        if let Some(report) = &mut row.report {
+            report.receiver = Some(ReceiverStatus {
+                last_instance_ms: received.iter().copied().collect(),
+                ..ReceiverStatus::default()
+            });
+        }
+        shown(Found { rows: vec![row], ..Found::default() }, 7_200_000 + 60_000)
+    };
+    assert!(image(&[(0, 60_000), (1, 30_000), (CANARY_SCANNER, 7_200_000)]).contains("2 h ago"));
+    assert!(
+        image(&[(CANARY_SCANNER, 7_200_000)]).contains("<dt>Last image</dt><dd>none since its receiver started</dd>")
+    );
+    let ends = shown(Found { issuing_ends_ms: Some(1_000_000_000_000), ..Found::default() }, 1_000_000);
+    assert!(ends.contains("2001") && ends.contains("renew-issuing-ca"), "{ends}");
+    assert!(!shown(Found::default(), 1_000_000).contains("renew-issuing-ca"));
+}
+
+#[test]
 fn a_canary_that_failed_is_told_until_another_passes() {
     let page = |passed, failed| {
         let row = BoxRow { canary_passed_ms: passed, canary_failed_ms: failed, ..row() };
