@@ -3,6 +3,9 @@
 mod restarts;
 
 use std::{
+    fs::File,
+    io::Read as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,7 +16,7 @@ use gift_status::{
     UpdaterStatus, UplinkStatus, Verdict,
 };
 use gift_wire::{HealthReport, WIRE_VERSION};
-use nix::sys::statvfs::statvfs;
+use nix::{fcntl::OFlag, sys::statvfs::statvfs};
 
 use crate::{
     boot,
@@ -30,6 +33,9 @@ use restarts::Restarts;
 const SCANNERS: usize = 32;
 const OLDEST_MS: u64 = 30 * 24 * 3600 * 1000;
 const MINUTE_MS: u64 = 60 * 1000;
+
+/// No more is read of what systemd-networkd says, bytes.
+const LONGEST_STATE: u64 = 64 * 1024;
 
 /// What of the receiver's status leaves the box. The receiver reads identifiable data and writes this map, which would hold
 /// any 60 kilobytes a minute: the report keeps what a person needs of it.
@@ -76,6 +82,19 @@ struct Findings {
 /// Whether there is nothing in a directory, or no directory.
 fn is_empty(directory: &Path) -> bool {
     std::fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
+}
+
+/// Whether systemd-networkd says, in its `state`, that an address is configured on a link that is up (networkctl(1), *routable*). It is
+/// another account's file: it may be anything, also a pipe.
+fn is_routable(state: &Path) -> bool {
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+    let mut text = String::new();
+    File::options()
+        .read(true)
+        .custom_flags(flags)
+        .open(state)
+        .and_then(|file| file.take(LONGEST_STATE).read_to_string(&mut text))
+        .is_ok_and(|_| text.lines().any(|line| line == "OPER_STATE=routable"))
 }
 
 /// The judge and what it remembers.
@@ -185,6 +204,7 @@ impl Judge {
             unstable,
             settings_refused: self.settings_refused,
             no_watchdog: self.settings.watchdog_class.as_deref().is_some_and(is_empty),
+            no_scanner_network: self.settings.scanner_network.as_deref().is_some_and(|state| !is_routable(state)),
         };
         let verdict = gift_status::verdict(&inputs);
         Findings { receiver, deid, uplink, updater, disk, verdict }

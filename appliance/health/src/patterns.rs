@@ -94,7 +94,7 @@ table!(Power, PowerLed { Starting starting => "starting", Ready ready => "ready"
     Unproven unproven => "unproven", Fault fault => "fault", });
 table!(Scanner, ScannerLed {
     Waiting waiting => "waiting", Idle idle => "idle", Receiving receiving => "receiving",
-    Refusing refusing => "refusing", Down down => "down",
+    Refusing refusing => "refusing", Unplugged unplugged => "unplugged", Down down => "down",
 });
 table!(Uplink, UplinkLed {
     Connected connected => "connected", Uploading uploading => "uploading", Offline offline => "offline",

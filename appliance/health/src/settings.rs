@@ -41,6 +41,9 @@ pub(crate) struct Settings {
     /// The kernel's class of watchdogs, where one is to be; without it, nothing is said of them.
     #[serde(default)]
     pub(crate) watchdog_class: Option<PathBuf>,
+    /// What systemd-networkd says of the scanner's side (its `state`); without it, nothing is said of that side.
+    #[serde(default)]
+    pub(crate) scanner_network: Option<PathBuf>,
     /// When to report.
     #[serde(default)]
     pub(crate) report: Report,

@@ -43,6 +43,8 @@ pub struct Inputs<'a> {
     pub settings_refused: bool,
     /// The machine has no hardware watchdog, and is to have one.
     pub no_watchdog: bool,
+    /// The scanner's port has no address that works: no cable, no lease, no port at all.
+    pub no_scanner_network: bool,
 }
 
 /// Processes that were started again and again of late: between two deaths each looks alive.
@@ -138,6 +140,8 @@ pub enum Cause {
     SettingsRefused,
     /// The machine has no hardware watchdog: one that hangs stays as it is.
     WatchdogMissing,
+    /// Nothing reaches the scanner's port: no cable, no lease, or no port at all.
+    ScannerNetworkDown,
 }
 
 /// Power/ready LED.
@@ -168,6 +172,8 @@ pub enum ScannerLed {
     Receiving,
     /// Instances are refused.
     Refusing,
+    /// Nothing reaches the port: no cable, no lease, or no port at all.
+    Unplugged,
     /// The receiver is down.
     Down,
 }
@@ -235,12 +241,15 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
     let deid = live(inputs.deid, inputs, Cause::DeidDown, &mut causes, &mut starting);
     let uplink = live(inputs.uplink, inputs, Cause::UplinkDown, &mut causes, &mut starting);
     let unstable = inputs.unstable;
+    // A port may take as long as a process to come up. The canary does not see it: it comes over the loopback.
+    let unplugged = inputs.no_scanner_network && inputs.watched_ms >= inputs.start_within_ms;
     for (holds, cause) in [
         (unstable.receiver, Cause::ReceiverDown),
         (unstable.deid, Cause::DeidDown),
         (unstable.uplink, Cause::UplinkDown),
         (inputs.settings_refused, Cause::SettingsRefused),
         (inputs.no_watchdog, Cause::WatchdogMissing),
+        (unplugged, Cause::ScannerNetworkDown),
     ] {
         if holds {
             causes.push(cause);
@@ -352,6 +361,7 @@ pub fn verdict(inputs: &Inputs<'_>) -> Verdict {
         scanner: match receiver {
             None => ScannerLed::Down,
             Some(_) if refusing => ScannerLed::Refusing,
+            Some(_) if unplugged => ScannerLed::Unplugged,
             Some(r) => match r
                 .last_instance_ms
                 .iter()

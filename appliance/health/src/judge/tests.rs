@@ -28,6 +28,7 @@ impl Bench {
             fs::create_dir_all(root.path().join(name)).unwrap();
         }
         fs::write(root.path().join("leds.toml"), SHIPPED).unwrap();
+        fs::write(root.path().join("network"), "# private\nOPER_STATE=routable\nCARRIER_STATE=carrier\n").unwrap();
         let files = ["receiver", "deid", "uplink"].map(|name| StatusFile::new(&root.path().join(name)));
         let bench = Self { root, files };
         bench.publish_all();
@@ -47,6 +48,7 @@ impl Bench {
             .replace("\"/var/lib/gift/release\"", &format!("{root:?}"))
             .replace("/sys/class/leds", &format!("{root}/leds"))
             .replace("/sys/class/watchdog", &format!("{root}/watchdog"))
+            .replace("/run/gift/netif/scanner/state", &format!("{root}/network"))
             .replace("/usr/share/gift/policy/leds.toml", &format!("{root}/leds.toml"))
             .replace("\"sysfs\"\n", "\"plain\"\n")
             .replace("reserve-bytes = 2_147_483_648", "reserve-bytes = 1");
@@ -78,6 +80,37 @@ impl Bench {
         };
         reader.scan().unwrap().into_iter().map(read).collect()
     }
+}
+
+#[test]
+fn a_scanner_port_without_cable_or_lease_shows_whatever_stands_in_the_place_of_its_state() {
+    let bench = Bench::new();
+    let (network, mut judge) = (bench.root().join("network"), bench.judge());
+    let (begin, up) = (Instant::now(), Duration::from_secs(121));
+    judge.tick(now_ms(), begin);
+    judge.tick(now_ms(), begin + up);
+    assert_eq!(bench.led("scanner"), "blip waiting\n");
+    for said in [
+        &b"OPER_STATE=no-carrier\nX=OPER_STATE=routable\n"[..],
+        b"OPER_STATE=carrier\n",
+        b"",
+        b"\xff\nOPER_STATE=routable\n",
+    ] {
+        fs::write(&network, said).unwrap();
+        judge.tick(now_ms(), begin + up);
+        assert_eq!(bench.led("scanner"), "slow unplugged\n");
+        assert_eq!((bench.led("power").as_str(), bench.led("attention").as_str()), ("steady ready\n", "slow look\n"));
+        fs::write(&network, "OPER_STATE=routable\n").unwrap();
+        judge.tick(now_ms(), begin + up);
+        assert_eq!(bench.led("scanner"), "blip waiting\n");
+    }
+    fs::remove_file(&network).unwrap();
+    nix::unistd::mkfifo(&network, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    judge.tick(now_ms(), begin + up);
+    assert_eq!(bench.led("scanner"), "slow unplugged\n", "a pipe keeps nobody waiting");
+    fs::remove_file(&network).unwrap();
+    judge.tick(now_ms(), begin + up);
+    assert_eq!(bench.led("scanner"), "slow unplugged\n");
 }
 
 #[test]

@@ -77,6 +77,23 @@ fn a_process_that_was_not_heard_yet_is_starting_for_a_while() {
 }
 
 #[test]
+fn a_scanner_port_that_nothing_reaches_shows_once_it_had_its_time_and_the_box_stays_ready() {
+    let (r, d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
+    let judge = |free_bytes, watched_ms| {
+        let disk = DiskState { free_bytes, total_bytes: 100, reserve_bytes: 10 };
+        let (receiver, deid, uplink) = (Some(&r), Some(&d), Some(&u));
+        let inputs = Inputs { now_ms: NOW, receiver, deid, uplink, disk, watched_ms, ..Inputs::default() };
+        verdict(&Inputs { start_within_ms: 5_000, no_scanner_network: true, ..inputs })
+    };
+    assert_eq!((judge(50, 4_999).causes, judge(50, 4_999).leds.scanner), (vec![], ScannerLed::Waiting));
+    let v = judge(50, 5_000);
+    assert_eq!((v.word, v.causes), (VerdictWord::Attention, vec![Cause::ScannerNetworkDown]));
+    assert_eq!((v.leds.power, v.leds.scanner), (PowerLed::Ready, ScannerLed::Unplugged));
+    assert_eq!(v.leds.attention, AttentionLed::Look);
+    assert_eq!(judge(9, 5_000).leds.scanner, ScannerLed::Refusing, "what the scanner's side cannot mend comes first");
+}
+
+#[test]
 fn held_objects_ask_for_a_look_but_the_box_stays_ready() {
     let (r, mut d, u) = (record(ReceiverStatus::default()), record(DeidStatus::default()), healthy_uplink());
     d.body.quarantine_objects.insert(HoldReason::NoTemplate, 2);

@@ -38,6 +38,7 @@ pub(super) fn allowed(unit: &str) -> &'static [&'static str] {
             "run:status/uplink",
             "run:status/health",
             "run:status/updater",
+            "run:netif/scanner",
         ],
         "button" => &["run:button"],
         "clock" => &["clock", "clock/inbox", "clock/set-aside"],
