@@ -16,8 +16,11 @@ const SYSTEMD_CREDS: &str = "/usr/bin/systemd-creds";
 /// The box's identity; made at the first boot, on the encrypted state, which it never leaves. Returns its public key.
 pub(crate) fn identity(house: &Path) -> Result<String> {
     let public = house.join("public-key");
-    if let Ok(key) = fs::read_to_string(&public) {
-        return Ok(key.trim().to_owned());
+    match fs::read_to_string(&public) {
+        Ok(key) => return Ok(key.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        // It may have been told to somebody: an identity is not made anew because a disk has a bad day.
+        Err(error) => return Err(error).context("public-key"),
     }
     let identity = house.join("identity");
     // Without its public half it was never told to anybody: begin again.
@@ -104,4 +107,23 @@ fn open_and_seal(
     std::io::copy(&mut std::io::Read::take(std::io::repeat(0), length), &mut over)?;
     ensure!(sealed.success(), "{name}: systemd-creds: {sealed}");
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_whose_public_half_cannot_be_read_stays() {
+        let house = tempfile::tempdir().unwrap();
+        let put = |name: &str, bytes: &[u8]| fs::write(house.path().join(name), bytes).unwrap();
+        put("identity", b"AGE-SECRET-KEY-1");
+        put("public-key", b"age1\n");
+        assert_eq!(identity(house.path()).unwrap(), "age1");
+        // As after a sector went bad.
+        put("public-key", b"age1\xff");
+        assert!(identity(house.path()).is_err());
+        assert_eq!(fs::read(house.path().join("identity")).unwrap(), b"AGE-SECRET-KEY-1");
+    }
 }

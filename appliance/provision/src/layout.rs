@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, chown},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
     let public_key = keys::identity(&arguments.house)?;
     info!("identity of this box: {public_key}");
 
-    let provisioning = current(arguments)?;
+    let Current { provisioning, new } = current(arguments)?;
     // Which box this is, for those who may not see the house: both are public.
     let this_box = arguments.run.join("box");
     directory(&this_box, 0o755)?;
@@ -53,24 +53,41 @@ pub(crate) fn lay_out(arguments: &Arguments) -> Result<()> {
         // The box works without; it does not become *ready*.
         warn!("no canary: {error:#}");
     }
+    let mut opened = false;
     for key in ["site-key", "linkage-key"] {
         let text = |ending: &str| provisioning.texts.get(&format!("{key}.{ending}"));
         if let (Some(wrapped), Some(identifier)) = (text("age"), text("id")) {
             keys::seal(&arguments.house, &arguments.run, &arguments.credentials, key, wrapped, identifier)?;
             info!("{key} sealed to this machine");
+            opened = true;
         }
     }
     let network = provisioning.network()?;
     networks(arguments, &network)?;
     let way_out = provisioning.way_out()?.definitions(&network.wan);
-    place(&arguments.run.join("network/way-out.nft"), way_out.as_bytes(), 0o644, None)
+    place(&arguments.run.join("network/way-out.nft"), way_out.as_bytes(), 0o644, None)?;
+    // Only now: one that does not work here must not outlast the right one. That its keys open here says that it is this box's.
+    if let Some(text) = new.filter(|_| opened) {
+        keep(&kept_path(arguments), &text)?;
+    }
+    Ok(())
 }
 
-/// The provisioning that counts: the partition's, unless it is refused or older than the one this box has seen.
-fn current(arguments: &Arguments) -> Result<Provisioning> {
+/// The provisioning that counts.
+struct Current {
+    provisioning: Provisioning,
+    /// Its text, where this box has not kept it yet.
+    new: Option<Vec<u8>>,
+}
+
+fn kept_path(arguments: &Arguments) -> PathBuf {
+    arguments.house.join("provisioning.json")
+}
+
+/// The provisioning that counts: the partition's, unless it is refused, older than the one this box has seen, or another box's.
+fn current(arguments: &Arguments) -> Result<Current> {
     let trust = Trust::parse(&fs::read_to_string(&arguments.trust).context("trusted keys")?)?;
-    let kept_path = arguments.house.join("provisioning.json");
-    let kept = fs::read(&kept_path).ok().and_then(|bytes| verified_provisioning(&bytes, &trust).ok());
+    let kept = fs::read(kept_path(arguments)).ok().and_then(|bytes| verified_provisioning(&bytes, &trust).ok());
     // One that cannot be read is as good as a damaged one.
     let bytes = beginning(&arguments.partition).unwrap_or_else(|error| {
         warn!("provisioning partition: {error:#}");
@@ -78,23 +95,29 @@ fn current(arguments: &Arguments) -> Result<Provisioning> {
     });
     let given = verified_provisioning(&bytes, &trust);
     match (given, kept) {
-        (Ok(given), Some(kept)) if given.number < kept.number || (given.number == kept.number && given != kept) => {
-            warn!("provisioning {} refused, {} was seen before and stays", given.number, kept.number);
-            Ok(kept)
+        (Ok(given), Some(kept)) if given == kept => Ok(Current { provisioning: kept, new: None }),
+        (Ok(given), Some(kept)) if !follows(&given, &kept) => {
+            warn!(
+                "provisioning {} of {} refused, {} of {} was seen before and stays",
+                given.number, given.serial, kept.number, kept.serial
+            );
+            Ok(Current { provisioning: kept, new: None })
         }
-        (Ok(given), kept) => {
-            if kept.as_ref() != Some(&given) {
-                let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-                keep(&kept_path, &bytes[..end])?;
-            }
-            Ok(given)
+        (Ok(given), _) => {
+            let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+            Ok(Current { provisioning: given, new: Some(bytes[..end].to_vec()) })
         }
         (Err(error), Some(kept)) => {
             warn!("provisioning refused ({error}), the one before stays");
-            Ok(kept)
+            Ok(Current { provisioning: kept, new: None })
         }
         (Err(error), None) => Err(anyhow!(error).context("provisioning refused, and there was none before")),
     }
+}
+
+/// Whether `given` may take the place of `kept`: the same box's, with a greater number. (A box gets another serial when it is erased.)
+fn follows(given: &Provisioning, kept: &Provisioning) -> bool {
+    given.serial == kept.serial && given.number > kept.number
 }
 
 fn beginning(partition: &Path) -> Result<Vec<u8>> {
@@ -189,4 +212,102 @@ pub(crate) fn keep(path: &Path, content: &[u8]) -> Result<()> {
         fs::File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Cursor;
+
+    use clap::Parser as _;
+    use gift_provision::SignedProvisioning;
+    use minisign::KeyPair;
+
+    use super::*;
+
+    struct Bench {
+        directory: tempfile::TempDir,
+        pair: KeyPair,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let bench = Self {
+                directory: tempfile::tempdir().unwrap(),
+                pair: KeyPair::generate_unencrypted_keypair().unwrap(),
+            };
+            fs::create_dir(bench.path("house")).unwrap();
+            fs::write(bench.path("trust"), bench.pair.pk.to_base64()).unwrap();
+            bench
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.directory.path().join(name)
+        }
+
+        fn arguments(&self) -> Arguments {
+            let options = ["partition", "trust", "house"].map(|name| format!("--{name}={}", self.path(name).display()));
+            Arguments::parse_from(["gift-provision".to_owned()].into_iter().chain(options))
+        }
+
+        /// Signs a provisioning and writes it to the partition.
+        fn give(&self, serial: &str, number: u64, created: &str) {
+            let network = "[scanner]\nport = \"a\"\ndhcp = true\n[wan]\nport = \"b\"\ndhcp = true\n";
+            let texts = [
+                ("network.toml", network),
+                ("receiver.toml", "x"),
+                ("deid.toml", "x"),
+                ("uplink.toml", "hub-url = \"https://hub.example.org\""),
+                ("hub-roots.pem", "x"),
+            ];
+            let texts = texts.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+            let provisioning = Provisioning::new(serial.to_owned(), number, created.to_owned(), texts);
+            let provisioning = serde_json::to_string(&provisioning).unwrap();
+            let (pk, sk) = (&self.pair.pk, &self.pair.sk);
+            let signature = minisign::sign(Some(pk), sk, Cursor::new(&provisioning), None, None).unwrap().into_string();
+            let mut bytes = serde_json::to_vec(&SignedProvisioning { provisioning, signature }).unwrap();
+            bytes.resize(bytes.len() + 512, 0);
+            fs::write(self.path("partition"), bytes).unwrap();
+        }
+
+        /// Serial, number and day of the one that counts, and whether it is new; which is then kept, if it worked.
+        fn counts(&self, works: bool) -> (String, u64, String, bool) {
+            let arguments = self.arguments();
+            let Current { provisioning, new } = current(&arguments).unwrap();
+            let is_new = new.is_some();
+            if let Some(text) = new.filter(|_| works) {
+                keep(&kept_path(&arguments), &text).unwrap();
+            }
+            (provisioning.serial, provisioning.number, provisioning.created, is_new)
+        }
+    }
+
+    #[test]
+    fn the_newest_that_worked_counts_and_another_boxs_never_outlasts_it() {
+        let bench = Bench::new();
+        let found = |serial: &str, number, created: &str, new| (serial.to_owned(), number, created.to_owned(), new);
+        assert!(current(&bench.arguments()).is_err(), "never provisioned");
+        // Another box's text with the same number: it does not work here, and the right one takes its place.
+        bench.give("GE-0002", 1, "2026-01-01");
+        assert_eq!(bench.counts(false), found("GE-0002", 1, "2026-01-01", true));
+        bench.give("GE-0001", 1, "2026-01-02");
+        assert_eq!(bench.counts(true), found("GE-0001", 1, "2026-01-02", true));
+        assert_eq!(bench.counts(true), found("GE-0001", 1, "2026-01-02", false));
+        let ours = found("GE-0001", 1, "2026-01-02", false);
+        bench.give("GE-0002", 9, "2026-01-03");
+        assert_eq!(bench.counts(true), ours, "another box's, however new");
+        bench.give("GE-0001", 1, "2026-01-04");
+        assert_eq!(bench.counts(true), ours, "the same number says something else");
+        fs::write(bench.path("partition"), [0; 512]).unwrap();
+        assert_eq!(bench.counts(true), ours, "emptied");
+        fs::remove_file(bench.path("partition")).unwrap();
+        assert_eq!(bench.counts(true), ours, "unreadable");
+        // A newer one that does not work is tried at each start, and the one before is still there.
+        bench.give("GE-0001", 3, "2026-01-05");
+        assert_eq!(bench.counts(false), found("GE-0001", 3, "2026-01-05", true));
+        bench.give("GE-0001", 2, "2026-01-06");
+        assert_eq!(bench.counts(true), found("GE-0001", 2, "2026-01-06", true));
+        bench.give("GE-0001", 1, "2026-01-02");
+        assert_eq!(bench.counts(true), found("GE-0001", 2, "2026-01-06", false), "an older one");
+    }
 }

@@ -162,7 +162,9 @@ impl Side {
         if let Some(gateway) = self.gateway {
             let _ = writeln!(addressing, "Gateway={gateway}");
         }
-        addressing.push_str("\n[DHCPv4]\nSendHostname=no\nUseHostname=no\nUseDomains=no\nUseNTP=no\n");
+        // Reservations are made by the port's address; what networkd would send else comes from the mainboard's number.
+        addressing
+            .push_str("\n[DHCPv4]\nClientIdentifier=mac\nSendHostname=no\nUseHostname=no\nUseDomains=no\nUseNTP=no\n");
         if !self.dns.is_empty() {
             addressing.push_str("UseDNS=no\n");
         }
@@ -236,6 +238,7 @@ mod tests {
         assert!(files[0].1.contains("Name=scanner.40\nKind=vlan") && files[0].1.contains("Id=40"));
         assert!(!files[1].1.contains("DHCP="), "the untagged port carries nothing");
         assert!(files[2].1.contains("Name=scanner.40\n") && files[2].1.contains("DHCP=ipv4"));
+        assert!(files[2].1.contains("\n[DHCPv4]\nClientIdentifier=mac\n"));
     }
 
     #[test]
