@@ -156,7 +156,7 @@ def test_a_decommissioned_box_knows_nothing_any_more(box, hub, order, by):
     old = identities(box)[-1]
     number = order("decommission", old) if by == "order" else None
     if by == "button":
-        box.hold_button(32)
+        box.hold_button(42)
     box.expect(r"decommission: the state is erased", CARRIED_OUT + BOOTED)
     becomes_another(box, old)
     box.expect(r"never provisioned", 60)

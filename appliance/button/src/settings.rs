@@ -20,9 +20,12 @@ pub(crate) struct Settings {
     /// How long it must be held before letting go resets the box, seconds.
     #[serde(default = "ten")]
     pub(crate) reset_seconds: u64,
-    /// How long it must be held to decommission the box, seconds; 0: the button cannot do that.
+    /// How long it must be held before letting go decommissions the box, seconds; 0: the button cannot do that.
     #[serde(default = "thirty")]
     pub(crate) decommission_seconds: u64,
+    /// One that was held for longer than that was stuck, seconds: letting go does nothing. Absent, that is twice the longer time above.
+    #[serde(default)]
+    pub(crate) longest_seconds: Option<u64>,
     /// Where input devices are.
     #[serde(default = "dev_input")]
     pub(crate) devices: PathBuf,
@@ -38,13 +41,15 @@ pub(crate) enum SettingsFault {
     #[error(transparent)]
     Form(#[from] SettingsError),
     /// A touch would be enough, or the two times are too near to each other for a hand.
-    #[error("reset-seconds must be at least 5, decommission-seconds 0 or at least 10 more than that")]
+    #[error(
+        "reset-seconds must be at least 5, decommission-seconds 0 or at least 10 more than that, longest-seconds at least 10 more than both"
+    )]
     Times,
 }
 
 /// Shortest time that a hand does not hold by accident, seconds.
 const SHORTEST: u64 = 5;
-/// So much later than the reset the decommissioning comes at least, seconds.
+/// So much later than the reset the decommissioning comes at least, and the end after that, seconds.
 const APART: u64 = 10;
 
 fn key_restart() -> u16 {
@@ -77,13 +82,23 @@ impl Settings {
     fn check(&self) -> Result<(), SettingsFault> {
         let apart =
             self.decommission_seconds == 0 || self.decommission_seconds >= self.reset_seconds.saturating_add(APART);
-        if self.reset_seconds < SHORTEST || !apart { Err(SettingsFault::Times) } else { Ok(()) }
+        let ends = self.longest_seconds() >= self.last().saturating_add(APART);
+        if self.reset_seconds < SHORTEST || !apart || !ends { Err(SettingsFault::Times) } else { Ok(()) }
+    }
+
+    fn last(&self) -> u64 {
+        self.reset_seconds.max(self.decommission_seconds)
+    }
+
+    fn longest_seconds(&self) -> u64 {
+        self.longest_seconds.unwrap_or_else(|| self.last().saturating_mul(2).max(self.last().saturating_add(APART)))
     }
 
     /// How long the button must be held.
     pub(crate) fn times(&self) -> Times {
         let decommission = (self.decommission_seconds > 0).then(|| Duration::from_secs(self.decommission_seconds));
-        Times { reset: Duration::from_secs(self.reset_seconds), decommission }
+        let longest = Duration::from_secs(self.longest_seconds());
+        Times { reset: Duration::from_secs(self.reset_seconds), decommission, longest }
     }
 }
 
@@ -110,8 +125,12 @@ mod tests {
             })
             .collect();
         assert!(on.contains("\nkey = 408\n"));
-        assert_eq!(parse(&on).unwrap(), plain);
+        let told = parse(&on).unwrap();
+        assert_eq!(told.times(), plain.times());
+        assert_eq!(Settings { longest_seconds: None, ..told }, plain);
         assert_eq!(plain.times().decommission, Some(Duration::from_secs(30)));
+        assert_eq!(plain.times().longest, Duration::from_secs(60));
+        assert_eq!(parse("decommission-seconds = 300").unwrap().times().longest, Duration::from_secs(600));
     }
 
     #[test]
@@ -122,6 +141,7 @@ mod tests {
             "reset-seconds = 25",
             "decommission-seconds = 19",
             "decommission-seconds = 1",
+            "longest-seconds = 39",
         ] {
             assert!(matches!(parse(text), Err(SettingsFault::Times)), "{text}");
         }

@@ -66,11 +66,6 @@ pub(crate) fn run(settings: &Settings) -> Result<()> {
                 }
             }
         }
-        for hold in holds.values_mut() {
-            if let Some(asked) = hold.tick(waited_from) {
-                ask(&settings.request, asked)?;
-            }
-        }
         after = waited_from;
     }
 }
