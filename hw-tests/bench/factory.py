@@ -103,6 +103,7 @@ class Factory:
         archive.unlink(missing_ok=True)
         plain = [] if (parts / f"gift-edge_{version}.codecs.raw").exists() else ["--without-codecs"]
         self.keys("update", str(parts), "--image-version", version, "--serial", str(serial), "--days", str(days), *plain,
+                  "--boot-certificate", str(self.signer.parent / "boot.crt"),
                   "--key", str(key or self.signer.parent / "update.key"), "--archive", str(archive), "--out", str(out))  # fmt: skip
         return out, archive
 

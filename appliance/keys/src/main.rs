@@ -24,6 +24,7 @@ use gift_keys::{
     update, wrap,
 };
 use gift_wire::{ImageVersion, OrderKind};
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use zeroize::Zeroizing;
 
 /// Keys of sites and linkage domains, offline.
@@ -172,6 +173,9 @@ enum Verb {
         /// second look.
         #[arg(long)]
         without_codecs: bool,
+        /// The Secure Boot certificate that the boxes' firmware has (`boot.crt`): an image that was signed with another does not start there.
+        #[arg(long, value_name = "FILE")]
+        boot_certificate: PathBuf,
         /// The signer's key file.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
@@ -291,9 +295,12 @@ fn main() -> Result<()> {
             }
             println!("number {number}");
         }
-        Verb::Update { image, image_version, serial, days, without_codecs, key, archive, out } => {
+        Verb::Update { image, image_version, serial, days, without_codecs, boot_certificate, key, archive, out } => {
             let (image, version, codecs) = (image.as_path(), &image_version, !without_codecs);
-            let order = update::Order { image, version, codecs, serial, today: Utc::now().date_naive(), days };
+            let boot = CertificateDer::from_pem_slice(files::read(&boot_certificate)?.as_bytes())
+                .with_context(|| format!("{}: no certificate (PEM)", boot_certificate.display()))?;
+            let today = Utc::now().date_naive();
+            let order = update::Order { image, version, codecs, boot_certificate: &boot, serial, today, days };
             files::write(&out, update::make(&order, &files::read(&key)?, &archive)?)?;
             println!("serial {serial}");
         }

@@ -33,6 +33,9 @@ pub enum UpdateMakeError {
     /// The kernel image names no root.
     #[error("the kernel image's command line has no roothash")]
     NoRootHash,
+    /// The firmware of no box would start it.
+    #[error("the kernel image is not signed with this Secure Boot certificate")]
+    NotSigned,
     /// The order says that there is none.
     #[error("the extension with codecs is there, but the update is to be without it")]
     Codecs,
@@ -50,6 +53,8 @@ pub struct Order<'a> {
     pub version: &'a ImageVersion,
     /// Whether it is made with the extension with codecs.
     pub codecs: bool,
+    /// The Secure Boot certificate that the boxes' firmware has, DER.
+    pub boot_certificate: &'a [u8],
     /// Its serial.
     pub serial: u64,
     /// The day it is made.
@@ -73,7 +78,12 @@ pub fn make(order: &Order<'_>, key: &str, archive: &Path) -> Result<Vec<u8>, Upd
     if !order.codecs && codecs.try_exists().map_err(of(&codecs))? {
         return Err(UpdateMakeError::Codecs);
     }
-    let root_hash = root_hash(&fs::read(&kernel).map_err(of(&kernel))?).ok_or(UpdateMakeError::NoRootHash)?;
+    let image = fs::read(&kernel).map_err(of(&kernel))?;
+    let root_hash = root_hash(&image).ok_or(UpdateMakeError::NoRootHash)?;
+    if !names(certificate_table(&image).unwrap_or_default(), order.boot_certificate) {
+        return Err(UpdateMakeError::NotSigned);
+    }
+    drop(image);
     let out = File::create_new(archive).map_err(of(archive))?;
     let (mut out, mut whole) = (BufWriter::with_capacity(PIECE, out), Sha256::new());
     let mut part = |path: &Path| append(path, &mut out, &mut whole).map_err(of(path));
@@ -105,6 +115,25 @@ pub fn make(order: &Order<'_>, key: &str, archive: &Path) -> Result<Vec<u8>, Upd
     let document = Cursor::new(signed.signed_bytes());
     signed.signature = minisign::sign(Some(&public), &key, document, Some(&comment), None)?.into_string();
     Ok(serde_json::to_vec(&signed).map_err(|_| UpdateError::Form)?)
+}
+
+/// Where a PE32+ image has its signatures (*Microsoft PE format*, attribute certificate table: entry 4 of the data directories, an offset in the
+/// file and a length).
+fn certificate_table(image: &[u8]) -> Option<&[u8]> {
+    let word = |at: usize| {
+        let bytes = image.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    };
+    // PE signature and file header, then the optional header to its data directories.
+    let entry = word(0x3C)?.checked_add(24 + 112 + 4 * 8)?;
+    let start = word(entry)?;
+    image.get(start..start.checked_add(word(entry + 4)?)?)
+}
+
+/// Whether signatures come with this certificate. They are not verified here (the firmware does that): it is the key of another build, or none,
+/// that would leave every box in its firmware's screen.
+fn names(signatures: &[u8], certificate: &[u8]) -> bool {
+    !certificate.is_empty() && signatures.windows(certificate.len()).any(|window| window == certificate)
 }
 
 /// The root hash that a kernel image demands.
@@ -152,21 +181,46 @@ fn append(path: &Path, out: &mut impl io::Write, whole: &mut Sha256) -> io::Resu
 mod tests {
     use super::*;
 
+    const CERTIFICATE: &[u8] = b"a certificate, DER";
+
+    /// What of a PE32+ image counts here, signatures before the rest.
+    fn kernel(signatures: &[u8], rest: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 0x40 + 24 + 112 + 5 * 8];
+        bytes[..2].copy_from_slice(b"MZ");
+        let (header, start) = (0x40, bytes.len());
+        bytes[0x3C..0x40].copy_from_slice(&u32::to_le_bytes(header));
+        let entry = 0x40 + 24 + 112 + 4 * 8;
+        bytes[entry..entry + 4].copy_from_slice(&u32::try_from(start).unwrap().to_le_bytes());
+        bytes[entry + 4..entry + 8].copy_from_slice(&u32::try_from(signatures.len()).unwrap().to_le_bytes());
+        [&bytes, signatures, rest.as_bytes()].concat()
+    }
+
+    #[test]
+    fn where_an_image_has_no_signatures_there_are_none() {
+        let signed = kernel(CERTIFICATE, "");
+        assert_eq!(certificate_table(&signed), Some(CERTIFICATE));
+        for length in 0..signed.len() {
+            assert_eq!(certificate_table(&signed[..length]), None, "cut at {length}");
+        }
+        assert_eq!(certificate_table(&[0xFF; 400]), None);
+    }
+
     #[test]
     fn an_images_parts_become_an_archive_without_the_zeros_at_their_ends() {
         let directory = tempfile::tempdir().unwrap();
         let hash = "0123456789abcdef".repeat(4);
-        let kernel = format!("MZ…roothash={hash} ro quiet\0");
+        let kernel = kernel(CERTIFICATE, &format!("…roothash={hash} ro quiet\0"));
         let put = |ending: &str, bytes: &[u8]| {
             fs::write(directory.path().join(format!("gift-edge_1.2.3.{ending}")), bytes).unwrap();
         };
         put("root.raw", b"\0ro\0ot\0\0\0");
         put("verity.raw", &[&vec![7; PIECE + 3][..], &vec![0; PIECE]].concat());
-        put("efi", kernel.as_bytes());
+        put("efi", &kernel);
         let (secret, public) = crate::bundle::policy_key().unwrap();
         let version = ImageVersion::parse("1.2.3").unwrap();
         let today = NaiveDate::from_ymd_opt(2026, 11, 29).unwrap();
-        let order = Order { image: directory.path(), version: &version, codecs: false, serial: 8, today, days: 30 };
+        let (image, boot_certificate) = (directory.path(), CERTIFICATE);
+        let order = Order { image, version: &version, codecs: false, boot_certificate, serial: 8, today, days: 30 };
         let archive = directory.path().join("archive");
         let signed = SignedUpdate::from_json(&make(&order, &secret, &archive).unwrap()).unwrap();
         assert!(gift_provision::Trust::parse(&public).unwrap().signed(&signed.signed_bytes(), &signed.signature));
@@ -184,6 +238,11 @@ mod tests {
         assert_eq!(hex::encode(Sha256::digest(&bytes)), update.archive.as_str());
         // Nothing is replaced.
         assert!(make(&order, &secret, &archive).is_err());
+        // What no firmware would start.
+        for other in [&b"another"[..], b"", b"roothash"] {
+            let made = make(&Order { boot_certificate: other, ..order }, &secret, &directory.path().join("unsigned"));
+            assert!(matches!(made, Err(UpdateMakeError::NotSigned)), "{other:?}");
+        }
         // With the extension, which lies before the kernel image; whether it is to be there has to be said.
         let with_codecs = Order { codecs: true, ..order };
         let made = |order, name| make(order, &secret, &directory.path().join(name));

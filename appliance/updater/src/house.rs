@@ -29,7 +29,7 @@ pub(crate) struct House {
     /// The image that runs.
     pub(crate) running: Option<ImageVersion>,
     /// The boot loader counts this boot's tries, and has not been told yet to keep the image.
-    on_trial: bool,
+    pub(crate) on_trial: bool,
     /// There once it has been told.
     kept: PathBuf,
 }

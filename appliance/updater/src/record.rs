@@ -25,6 +25,10 @@ pub(crate) struct Record {
     pub(crate) refusal: Option<UpdateRefusal>,
     /// When the state changed, ms since the Unix epoch.
     pub(crate) changed_ms: u64,
+    /// The update that was begun to be written last, and how often that was begun.
+    pub(crate) begun: u64,
+    /// See `begun`.
+    pub(crate) attempts: u32,
 }
 
 impl Record {

@@ -32,6 +32,9 @@ const WAIT: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 120 });
 /// A scanner must be silent for this long before the box starts again.
 const QUIET: Duration = Duration::from_secs(10);
 
+/// So often the writing of an update is begun: a machine that dies of it each time (a power supply, a disk) would never work again.
+const MOST_ATTEMPTS: u32 = 5;
+
 /// Where things are.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -70,8 +73,9 @@ pub(crate) fn take(house: &House, options: &Options) -> Result<()> {
 
 fn round(house: &House, options: &Options) -> Result<()> {
     match house.record().state {
-        // The other slot holds the image to go back to.
+        // The other slot holds the image to go back to. (Also where the record says something else: it was written, and the note of that failed.)
         UpdateState::Trying => return Ok(()),
+        _ if house.on_trial => return Ok(()),
         UpdateState::Installed => return restart(house, options),
         _ => {}
     }
@@ -155,6 +159,15 @@ fn one(house: &House, options: &Options, trust: &Trust, drop: &Collector, id: &I
             return Ok(Outcome::Done);
         }
     };
+    let before = house.record();
+    let attempts = if before.begun == update.serial { before.attempts.saturating_add(1) } else { 1 };
+    if attempts > MOST_ATTEMPTS {
+        house.remember(Record { serial: update.serial, image: Some(update.image.clone()), ..before })?;
+        house.becomes(UpdateState::Failed)?;
+        return Ok(Outcome::Done);
+    }
+    // Before anything of it is written but the copy.
+    house.remember(Record { begun: update.serial, attempts, ..before })?;
     let source = house.path("source");
     match install::lay_out(&archive, &update, &source) {
         Ok(()) => {}
@@ -171,6 +184,8 @@ fn one(house: &House, options: &Options, trust: &Trust, drop: &Collector, id: &I
         state: UpdateState::Installing,
         refusal: None,
         changed_ms: now_ms(),
+        begun: update.serial,
+        attempts,
     };
     house.remember(record)?;
     events::state(update.serial, UpdateState::Installing);

@@ -108,8 +108,8 @@ impl Carrier {
         file.sync_all().map_err(cannot_keep)?;
         let (wanted, whole) = (update.archive.clone(), path.clone());
         let digest = task::spawn_blocking(move || digest(&whole)).await;
-        let digest = digest.unwrap_or_else(|_| Err(io::ErrorKind::Other.into())).map_err(cannot_keep)?;
-        if digest != wanted.as_str() {
+        // One that cannot be read (a sector of the disk) is as good as a damaged one.
+        if !digest.is_ok_and(|digest| digest.is_ok_and(|digest| digest == wanted.as_str())) {
             // What is there is worth nothing: from the beginning, at the next turn.
             durable::remove(&path).map_err(cannot_keep)?;
             events::update_damaged();

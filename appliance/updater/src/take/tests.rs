@@ -234,6 +234,27 @@ fn a_power_cut_while_it_is_written_writes_it_again() {
 }
 
 #[test]
+fn one_that_the_machine_dies_of_each_time_is_not_written_for_ever() {
+    let bench = Bench::new();
+    for died in 1..=MOST_ATTEMPTS {
+        bench.post(&update(5));
+        assert_eq!((bench.take().state, bench.waiting()), (UpdateState::Installed, 0), "attempt {died}");
+        bench.house().remember(Record { state: UpdateState::Installing, ..bench.house().record() }).unwrap();
+    }
+    bench.post(&update(5));
+    assert_eq!((bench.take().state, bench.waiting()), (UpdateState::Failed, 0));
+    // Also one that it never comes to write.
+    bench.house().remember(Record { begun: 6, attempts: MOST_ATTEMPTS, ..Record::default() }).unwrap();
+    bench.post(&update(6));
+    let record = bench.take();
+    assert_eq!((record.serial, record.state, bench.waiting()), (6, UpdateState::Failed, 0));
+    let mut next = update(7);
+    next.image = ImageVersion::parse("1.2.0").unwrap();
+    bench.post(&next);
+    assert_eq!(bench.take().attempts, 1, "the next one begins anew");
+}
+
+#[test]
 fn what_is_no_item_does_not_stay_in_the_drop() {
     let bench = Bench::new();
     fs::write(bench.path("inbox/x"), "x").unwrap();
