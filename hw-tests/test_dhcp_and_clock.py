@@ -45,8 +45,9 @@ def test_addresses_names_and_time(box, hub, scanner, factory, bench_tools):
         assert "nameserver 198.51.100.1" in box.agent.read("/run/gift/settings/resolv.conf")
         # The state has the time saved; what shows that a server was asked is the filter's counter and timesyncd's own mark.
         rules = box.agent.run("ip", "netns", "exec", "wan", "/usr/sbin/nft", "list", "ruleset")
-        counted = re.search(r'dport { 53, 123 } counter packets (\d+)', rules)
-        assert counted and int(counted.group(1)) >= 2, rules
+        for port in (53, 123):
+            counted = re.findall(rf"skuid \S+ .*udp dport {port} counter packets (\d+)", rules)
+            assert sum(map(int, counted)) >= 1, rules
         assert "Synchronized to time server" in box.agent.run("journalctl", "-b", "-o", "cat", "-u", "gift-time") or "Contacted time server" in box.log()
         assert "serial GE-0001, provisioning 2" in box.log()
     finally:

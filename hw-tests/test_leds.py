@@ -41,6 +41,16 @@ def test_leds_follow(running, hub, scanner):
     agent.ask(do="remove", path="/var/lib/gift/filler")
     took["room again: attention off"] = shows(watch, ATTENTION, "off", 30)
 
+    # The scanner's cable is pulled: the box works, and somebody is to look.
+    running.cable("scanner", plugged=False)
+    took["scanner's cable pulled: attention slow"] = shows(watch, ATTENTION, "slow", 30)
+    until = time.monotonic() + 30
+    while "nothing reaches its scanner port" not in hub.fleet_page():
+        assert time.monotonic() < until, "the fleet page does not say it"
+        time.sleep(1)
+    running.cable("scanner", plugged=True)
+    took["plugged in again: attention off"] = shows(watch, ATTENTION, "off", 30)
+
     # Objects are held: nothing for the technician to do, the engineer sees it too.
     planted = scanner.planted(12, seed=2)
     scanner.send_planted(planted)
@@ -100,4 +110,8 @@ def test_booting_and_sending(box, scanner, factory):
     shows(watch, UPLINK, "flicker", 30)
     sender.join()
     shows(watch, UPLINK, "steady", 60)
+    box.cable("scanner", plugged=False)
+    shows(watch, UPLINK, "slow", 30)
+    box.cable("scanner", plugged=True)
+    shows(watch, UPLINK, "steady", 30)
     watch.close()

@@ -1,5 +1,6 @@
 """The machine. `QemuMachine` is the strategy of this bench; a board with a power relay and a serial line offers the same methods."""
 
+import contextlib
 import json
 import os
 import re
@@ -111,6 +112,10 @@ class QemuMachine:
             self.process.kill()
             self.process.wait()
             self.process = None
+            # Its TPM ends after it, and takes its socket away: until then its files are not at rest.
+            until = time.monotonic() + 5
+            while (self.home / "tpm.sock").exists() and time.monotonic() < until:
+                time.sleep(0.05)
             network.PLUGGED_IN.remove(self)
 
     def log(self) -> str:
@@ -172,6 +177,19 @@ class QemuMachine:
             key = {"key": {"type": "qcode", "data": self.BUTTON[1]}, "down": down}
             return {"execute": "input-send-event", "arguments": {"events": [{"type": "key", "data": key}]}}
 
+        with self.monitor() as ask:
+            ask(event(True))
+            time.sleep(seconds)
+            ask(event(False))
+
+    def cable(self, side: str, plugged: bool) -> None:
+        """Plugs the cable of a side in, or pulls it."""
+        with self.monitor() as ask:
+            ask({"execute": "set_link", "arguments": {"name": side, "up": plugged}})
+
+    @contextlib.contextmanager
+    def monitor(self):
+        """What asks QEMU for something."""
         with connect(self.home / "qmp.sock") as connection, connection.makefile("rw") as lines:
             lines.readline()
 
@@ -186,9 +204,7 @@ class QemuMachine:
                         return
 
             ask({"execute": "qmp_capabilities"})
-            ask(event(True))
-            time.sleep(seconds)
-            ask(event(False))
+            yield ask
 
     def read_partition(self, label: str, length: int | None = None) -> bytes:
         """The beginning of a partition of the disk, or all of it."""
