@@ -1,4 +1,4 @@
-//! gift-button: watches the recessed button of the box. Held for long enough and let go, it asks for a factory reset; held on, for the box to be
+//! gift-button: watches the recessed button of the box. Held for long enough and let go, it asks for a factory reset; held on and let go, for the box to be
 //! decommissioned. Whoever can hold it stands before the machine, and could as well take its disk.
 //!
 //! *May touch*: input devices (reads), one file below `/run` that asks gift-erase for what the button says.

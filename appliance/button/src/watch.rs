@@ -20,7 +20,7 @@ use crate::{
     settings::Settings,
 };
 
-/// How often time is looked at, and new devices for. A hold counts as shorter than it was by twice this at most.
+/// How often new devices are looked for. A hold counts as shorter than it was by twice this at most.
 const TICK: Duration = Duration::from_millis(250);
 
 /// Watches until it is killed, or the box starts again.
