@@ -114,6 +114,15 @@ pub(crate) fn image(root: &Path, options: &Options) -> Result<PathBuf> {
     Ok(out)
 }
 
+/// Whether each program of the image compiles alone: it then has the features of its own dependency tree and no other, which a
+/// build of the workspace hides.
+pub(crate) fn check_programs(root: &Path) -> Result<()> {
+    for program in PROGRAMS.iter().chain(CODECS_PROGRAMS) {
+        run(cargo(root).args(["check", "--quiet", "--locked", "-p", program, "--bins"]))?;
+    }
+    Ok(())
+}
+
 /// A release program without debugging information names no directory of the machine that built it.
 fn release(root: &Path, target: &Path, program: &str) -> Result<()> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);

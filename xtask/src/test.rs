@@ -9,7 +9,7 @@ use std::{
 use anyhow::Result;
 
 use crate::{
-    build, check, fuzz, install,
+    build, check, fuzz, image, install,
     run::{cargo, run},
 };
 
@@ -64,6 +64,7 @@ fn with_peers<'a>(command: &'a mut Command, binaries: &Path, python: &Path) -> &
 fn gates(root: &Path) -> Result<()> {
     run(cargo(root).args(["fmt", "--all", "--check"]))?;
     run(cargo(root).args(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    image::check_programs(root)?;
     fuzz::gates(root)?;
     let deny = install::cargo_deny(root)?;
     for manifest in ["Cargo.toml", "appliance/fuzz/Cargo.toml"] {
