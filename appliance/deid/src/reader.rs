@@ -152,7 +152,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
+    use std::fs;
 
     use super::*;
 
@@ -160,8 +160,10 @@ mod tests {
     fn read(script: &str, timeout_seconds: u64) -> Result<String, ReadFault> {
         let directory = tempfile::tempdir().unwrap();
         let reader = directory.path().join("reader");
-        fs::write(&reader, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&reader, fs::Permissions::from_mode(0o755)).unwrap();
+        // By another process: a test beside this one that starts a program while this one has the file open for writing would
+        // keep it so, and it could not be run (ETXTBSY).
+        let write = "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\"; chmod 755 \"$0\"";
+        assert!(Command::new("/bin/sh").args(["-c", write]).arg(&reader).arg(script).status().unwrap().success());
         let picture = directory.path().join("picture");
         fs::write(&picture, "P5").unwrap();
         let ocr = Ocr { mode: Mode::All, reader, timeout_seconds, ..Ocr::default() };

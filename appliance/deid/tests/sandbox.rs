@@ -359,7 +359,7 @@ fn compromised_worker() {
                 channel.recv::<Order>(None, || ()).unwrap();
             }),
             "never-read" => {
-                (0..).for_each(|_| channel.send(&Report::Ask(vec![Ask::Uid("1".into()); 100]), &[], None).unwrap());
+                (0..).for_each(|_| channel.send(&Report::Ask(vec![Ask::Uid("1".into())]), &[], None).unwrap());
             }
             "junk" => channel.send(&"what?", &[], None).unwrap(),
             "code" => channel.send(&Report::Code(Coder::Finish), &[], None).unwrap(),

@@ -170,8 +170,13 @@ impl Hub {
 
     /// Enrols a box and gives its client.
     pub async fn enrol(&self, name: &str) -> Device {
+        self.enrol_with(name, &self.token(name)).await
+    }
+
+    /// Enrols the box of that token and gives its client.
+    pub async fn enrol_with(&self, name: &str, token: &str) -> Device {
         let key = rcgen::KeyPair::generate().unwrap();
-        let response = request_enrolment(self, &self.client(), &self.token(name), &key).await;
+        let response = request_enrolment(self, &self.client(), token, &key).await;
         assert_eq!(response.status(), StatusCode::OK);
         let response: EnrolResponse = response.json().await.unwrap();
         assert_eq!(response.box_name, name);

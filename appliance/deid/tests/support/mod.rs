@@ -123,6 +123,11 @@ impl House {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+        // A worker that was just being started may outlive it by moments, with its lock, until it has become a program.
+        if let Ok(staging) = fs::File::open(self.path("release/staging")) {
+            staging.lock().unwrap();
+            staging.unlock().unwrap();
+        }
     }
 
     /// SIGTERM; returns how it ended.
