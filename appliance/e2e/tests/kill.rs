@@ -61,7 +61,7 @@ fn campaign(kills: usize, objects: usize, seed: u64) {
     let entries: Vec<&Entry> = set.key.objects.iter().collect();
     let finished = AtomicBool::new(false);
     let mut histogram: BTreeMap<Victim, [usize; 2]> = BTreeMap::new();
-    let mut returns = Vec::new();
+    let mut slowest = Duration::ZERO;
     let acknowledged = std::thread::scope(|scope| {
         let sender = scope.spawn(|| send_until(&fixture, &entries, &finished));
         for number in 0..kills {
@@ -70,26 +70,21 @@ fn campaign(kills: usize, objects: usize, seed: u64) {
             let busy = wait_for_work(rig, victim);
             let back = kill(rig, victim)
                 .unwrap_or_else(|error| panic!("kill {number} of {victim:?}: {error:#}\n{}", common::logs(rig)));
-            returns.push(back);
+            slowest = slowest.max(back);
             histogram.entry(victim).or_default()[usize::from(busy)] += 1;
         }
         finished.store(true, Ordering::Relaxed);
         sender.join().unwrap()
     });
     outcome::settle(rig, PATIENCE).unwrap_or_else(|error| panic!("{error:#}\n{}", common::logs(rig)));
-    // One in twenty may have met a disk or a processor that stood still; a box that is slow is slow each time.
-    returns.sort_unstable();
-    let (usual, slowest) = (returns[(kills * 19).div_ceil(20) - 1], returns[kills - 1]);
-    println!(
-        "kills by victim [queue empty, queue not empty]: {histogram:?}; returns within {usual:?}, the slowest {slowest:?}"
-    );
+    println!("kills by victim [queue empty, queue not empty]: {histogram:?}; slowest return {slowest:?}");
     println!("{} of {} objects acknowledged during the kills", acknowledged.during, entries.len());
     assert!(acknowledged.missing.is_empty(), "never acknowledged: {:?}", acknowledged.missing);
     let faults = outcome::faults(rig, &entries, true).unwrap();
     assert!(faults.is_empty(), "{faults:#?}\n{}", common::logs(rig));
     let with_work: usize = histogram.values().map(|counts| counts[1]).sum();
     assert!(with_work * 100 >= kills * 15, "only {with_work} of {kills} kills met a queue that was not empty");
-    assert!(usual <= BACK_WITHIN, "returns within {usual:?}, the slowest {slowest:?}");
+    assert!(slowest <= BACK_WITHIN, "slowest return {slowest:?}");
 }
 
 struct Acknowledged {

@@ -21,7 +21,7 @@ fn two_thousand_half_open_connections_stop_nobody() {
     raise_descriptor_limit();
     let receiver = Receiver::start();
     let mut flood = Vec::new();
-    let mut times = Vec::new();
+    let mut slowest = Duration::ZERO;
     for n in 0..2000u32 {
         let mut stream = receiver.connect_from(HERE);
         if n % 2 == 0 {
@@ -36,15 +36,13 @@ fn two_thousand_half_open_connections_stop_nobody() {
                 let instance = format!("1.2.3.{n}");
                 assert_eq!(scu.store(1, &instance, &peer::data_set(CT, &instance, 10_000)), 0);
                 scu.release();
-                times.push(begun.elapsed());
+                slowest = slowest.max(begun.elapsed());
             }
         }
     }
-    // A flood that keeps somebody out keeps all out; one of them may have met a disk that stood still.
-    times.sort_unstable();
-    println!("associations with one instance during the flood, the slowest last: {times:?}");
+    println!("slowest association with one instance during the flood: {slowest:?}");
     assert_eq!(receiver.taken(16).len(), 16);
-    assert!(times[14] < Duration::from_secs(2), "{times:?}");
+    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
     assert!(receiver.peak_rss_kib() < 64 * 1024, "{} KiB", receiver.peak_rss_kib());
 }
 

@@ -155,14 +155,11 @@ async fn a_connection_killed_while_idle_costs_nothing_but_one_attempt() {
     rig.post(100);
     rig.start();
     rig.until_drained(&hub, 1).await;
-    let mut fastest = Duration::MAX;
     for n in 2..6 {
         hub.cut();
         let start = Instant::now();
         rig.post(100);
         rig.until_drained(&hub, n).await;
-        fastest = fastest.min(start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(3));
     }
-    // Each round waits for the disk some ten times; a pause before the second attempt would be in all of them.
-    assert!(fastest < Duration::from_secs(3), "{fastest:?}");
 }
