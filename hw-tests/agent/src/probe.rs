@@ -152,6 +152,7 @@ fn directories(unit: &str) {
         // An LED, whatever the kernel calls it: `input0::numlock` is not always there.
         &format!("/sys/class/leds/{}/brightness", first_led()),
         "/proc/sys/kernel/core_pattern",
+        "/proc/sys/net/ipv4/conf/default/forwarding",
     ] {
         if !(path.contains("leds") && unit == "health" || path == "/run/probe" && unit == "provision") {
             tried(

@@ -226,12 +226,7 @@ impl Quarantine {
         if let Some(known) = &known {
             self.stock().remove(known);
         }
-        // Counted before it is written, so that two lanes cannot both take the last place.
-        let admitted = self.admit(&row);
-        if admitted.is_ok() {
-            self.stock().add(&row);
-        }
-        let held = admitted.and_then(|()| {
+        let held = self.admit(&row).and_then(|()| {
             let size = self.write(&row.item, meta, object)?;
             let sized = HeldRow { size, ..row.clone() };
             ledger.hold(verdict, &sized)?;
@@ -257,14 +252,16 @@ impl Quarantine {
         }
     }
 
+    /// Counts `row` if there is a place for it: before it is written, so that two lanes cannot both take the last one.
     fn admit(&self, row: &HeldRow) -> Result<(), QuarantineError> {
-        let stock = self.stock();
+        let mut stock = self.stock();
         let of_scanner = stock.by_scanner.get(&row.scanner).copied().unwrap_or_default();
         if stock.objects >= self.bounds.max_objects || stock.bytes >= self.bounds.max_bytes {
             Err(QuarantineError::Full { of_scanner: false })
         } else if of_scanner >= self.bounds.max_objects_per_scanner {
             Err(QuarantineError::Full { of_scanner: true })
         } else {
+            stock.add(row);
             Ok(())
         }
     }

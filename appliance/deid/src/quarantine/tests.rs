@@ -99,6 +99,26 @@ fn bounds_hold_per_scanner_and_in_all_and_a_repeat_is_no_second_object() {
 }
 
 #[test]
+fn the_last_place_is_one_lanes() {
+    let house = House::new();
+    let (quarantine, _) = house.open(Settings { max_objects: 1, ..Settings::default() });
+    let row = row_of("a", &meta(1), 0, "policy");
+    for _ in 0..500 {
+        let together = std::sync::Barrier::new(2);
+        let lane = || {
+            together.wait();
+            usize::from(quarantine.admit(&row).is_ok())
+        };
+        let admitted = std::thread::scope(|scope| {
+            let other = scope.spawn(lane);
+            lane() + other.join().unwrap()
+        });
+        assert_eq!((admitted, quarantine.count().objects), (1, 1));
+        quarantine.stock().remove(&row);
+    }
+}
+
+#[test]
 fn files_and_rows_are_made_to_agree_both_ways() {
     let house = House::new();
     let (quarantine, _) = house.open(Settings::default());
