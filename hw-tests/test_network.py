@@ -6,12 +6,12 @@ import threading
 import time
 
 import pytest
-from bench import network
+from bench import network, vlan
 
 
-def open_ports(side: str, *options: str) -> set[str]:
+def open_ports(side: str, *options: str, address: str | None = None) -> set[str]:
     """Ports that nmap finds open: `tcp/11112`. All others say nothing at all, which is what a filter that drops does."""
-    address = network.SIDES[side][3]
+    address = address or network.SIDES[side][3]
     words = ["nmap", "-n", "-Pn", "--max-retries", "1", "--min-rate", "4000", "-oG", "-", *options, address]
     said = subprocess.run(network.inside(side, *words), check=True, capture_output=True, text=True).stdout
     silent = "open|filtered" if "-sU" in options else "filtered"
@@ -90,3 +90,30 @@ def test_with_a_dead_wan_port_images_are_still_taken(box, scanner, factory):
     box.expect(r"no network device at 0000:00:1e.0, the port of the wan side", 300)
     scanner.send_when_it_listens(scanner.objects(2, seed=17), 240)
     box.agent.wait_until(lambda: "released" in box.log().split("listening", 1)[-1], 120, "de-identified, and waits")
+
+
+@pytest.mark.campaign
+def test_both_sides_on_tagged_vlans_and_ipv6(box, hub, scanner, factory):
+    """The switch tags both ports (IEEE 802.1Q). Nothing leaves the box without its tag, the scanner finds it by both kinds of address with
+    the same ports open, and it finds the hub by an IPv6 address alone."""
+    tags = {"scanner": 40, "wan": 50}
+    before = len(hub.instances())
+    factory.personalise_again(box, 4, tagged=(tags["scanner"], tags["wan"]))
+    box.offload = False
+    peers = {side: f"{network.SIDES_V6[side][0]}/64" for side in tags}
+    with vlan.peer("scanner", tags["scanner"], network.SIDES["scanner"][2], peers["scanner"]) as scanner_saw, hub.with_ipv6():
+        with vlan.peer("wan", tags["wan"], peers["wan"]) as wan_saw:
+            box.power_on()
+            box.expect(r"gift-receiver\[\d+\]: listening", 300)
+            scanner.send_when_it_listens(scanner.objects(2, seed=19), 240)
+            for side, answers in {"scanner": True, "wan": False}.items():
+                done = subprocess.run(network.inside(side, "ping", "-6", "-c", "5", "-W", "3", network.SIDES_V6[side][1]), capture_output=True)
+                assert (done.returncode == 0) == answers, side
+            address = network.SIDES_V6["scanner"][1]
+            assert open_ports("scanner", "-6", "-sS", "-p", "1-1024,11100-11120", address=address) == {"tcp/104", "tcp/11112"}
+            assert open_ports("wan", "-6", "-sS", "-p", "1-1024,11100-11120", address=network.SIDES_V6["wan"][1]) == set()
+            hub.wait_for_instances(before + 2, 120)
+            for side in tags:
+                said = box.agent.run("journalctl", "-b", "-o", "cat", "-u", f"gift-networkd@{side}")
+                assert "Cannot " not in said, said
+    assert scanner_saw == {tags["scanner"]} and wan_saw == {tags["wan"]}

@@ -29,10 +29,12 @@ class Factory:
     def personalise(
         self, machine: QemuMachine, number: int, public_key: str, token: str, hub_roots: str, wan: str | None = None,
         leds: dict[str, str] | None = None, proxy: str | None = None, canary: int = 93600, deid: str = "",
+        tagged: tuple[int, int] | None = None,
     ) -> None:
         """Writes a signed provisioning into the machine's partition: this bench's hub, networks and scanner, and the site's key
         wrapped to the box. With `wan` both sides have their addresses from DHCP, the WAN side these further settings, and the hub's
-        name is looked up, or left to `proxy` (host:port) to look up. `canary` is the longest age of the last canary, seconds; `deid` further tables of its settings."""
+        name is looked up, or left to `proxy` (host:port) to look up. `canary` is the longest age of the last canary, seconds; `deid` further tables of its settings.
+        With `tagged` the sides are on these VLANs, with IPv6 addresses too, and the hub's is one."""
         self.given = (public_key, token, hub_roots)
         texts = self.home / f"provisioning-{number}"
         # Two tests may give the same number to two copies of a box.
@@ -47,6 +49,9 @@ class Factory:
         (texts / "network.toml").write_text(
             f'[scanner]\nport = "{ports["scanner"]}"\ndhcp = true\n\n[wan]\nport = "{ports["wan"]}"\ndhcp = true\n{wan}'
             if wan is not None
+            else f'[scanner]\nport = "{ports["scanner"]}"\nvlan = {tagged[0]}\naddress = "{network.SIDES["scanner"][3]}/24, {network.SIDES_V6["scanner"][1]}/64"\n\n'
+            f'[wan]\nport = "{ports["wan"]}"\nvlan = {tagged[1]}\naddress = "{network.SIDES_V6["wan"][1]}/64"\n'
+            if tagged is not None
             else f'[scanner]\nport = "{ports["scanner"]}"\naddress = "{network.SIDES["scanner"][3]}/24"\n\n'
             f'[wan]\nport = "{ports["wan"]}"\naddress = "{network.SIDES["wan"][3]}/24"\n'
             'gateway = "198.51.100.1"\ndns = ["198.51.100.1"]\n'
@@ -69,7 +74,8 @@ class Factory:
         before = '# hub-address = "192.0.2.1"'
         assert before in uplink
         if wan is None:
-            uplink = uplink.replace(before, 'hub-address = "198.51.100.1"')
+            address = network.SIDES_V6["wan"][0] if tagged is not None else "198.51.100.1"
+            uplink = uplink.replace(before, f'hub-address = "{address}"')
         if proxy is not None:
             before = '# proxy = "proxy.hospital.example:3128"'
             assert before in uplink
@@ -120,5 +126,5 @@ class Factory:
 
     def personalise_again(self, machine: QemuMachine, number: int, **differs) -> None:
         """Another provisioning for a box that was personalised: `wan` for another network, `leds` for other LEDs,
-        `proxy` for a way out through a proxy, `canary` for another age, `deid` for further settings of deid."""
+        `proxy` for a way out through a proxy, `canary` for another age, `deid` for further settings of deid, `tagged` for VLANs and IPv6."""
         self.personalise(machine, number, *self.given, **differs)

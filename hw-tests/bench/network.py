@@ -15,6 +15,8 @@ SIDES = {
     "scanner": ("gift-hw-scanner", "tapscan", "192.0.2.10/24", "192.0.2.1"),
     "wan": ("gift-hw-wan", "tapwan", "198.51.100.1/24", "198.51.100.2"),
 }
+# Where a test gives IPv6 addresses, too: the peer's, the box's.
+SIDES_V6 = {"scanner": ("2001:db8:40::10", "2001:db8:40::1"), "wan": ("2001:db8:50::1", "2001:db8:50::2")}
 
 
 def run(*words: str, check: bool = True, **options) -> subprocess.CompletedProcess:
